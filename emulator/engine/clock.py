@@ -1,0 +1,92 @@
+"""Time of the running hart, and how native code calls for the run loop's attention.
+
+The scheme is drawn in `layout`.
+"""
+
+from __future__ import annotations
+
+from .layout import (
+    H_CLOCK, H_INSNS, INFINITE, M_ARMED, M_BUDGET, M_CYCLES_PER_TICK, M_HART, M_HOLD, M_SLICE, M_STOP, M_STOP_ARG,
+    M_TIME_OFFSET, STOP_NONE,
+)
+from .native import inline
+from .prims import ld64, st64, udiv, ult
+
+FAR = 1 << 48
+"""Ticks beyond which a deadline counts as never (325 days of a 10 MHz timebase)."""
+
+
+@inline
+def budget_left(m: int) -> int:
+    """Instructions of this slice not yet run; at most one block below 0."""
+    if ld64(m + M_ARMED):
+        return ld64(m + M_HOLD)
+    return ld64(m + M_BUDGET)
+
+
+@inline
+def spend(m: int, count: int) -> None:
+    """Take `count` instructions off the budget (give back when negative)."""
+    at = m + M_HOLD if ld64(m + M_ARMED) else m + M_BUDGET
+    st64(at, ld64(at) - count)
+
+
+@inline
+def elapsed(m: int) -> int:
+    """Instructions of this slice already run, all of the current block included."""
+    return ld64(m + M_SLICE) - budget_left(m)
+
+
+@inline
+def now(m: int) -> int:
+    """The running hart's clock, in cycles."""
+    return ld64(ld64(m + M_HART) + H_CLOCK) + elapsed(m)
+
+
+@inline
+def retired(m: int) -> int:
+    """Instructions the running hart has retired, all of the current block included."""
+    return ld64(ld64(m + M_HART) + H_INSNS) + elapsed(m)
+
+
+@inline
+def ticks(m: int, clock: int) -> int:
+    """mtime at `clock`."""
+    return udiv(clock, ld64(m + M_CYCLES_PER_TICK)) + ld64(m + M_TIME_OFFSET)
+
+
+@inline
+def deadline(m: int, compare: int, clock: int) -> int:
+    """The clock at which mtime reaches `compare` (unsigned); `clock` itself if it has; or INFINITE."""
+    tick = ticks(m, clock)
+    if not ult(tick, compare):
+        return clock
+    if ult(FAR, compare - tick):
+        return INFINITE
+    return (compare - ld64(m + M_TIME_OFFSET)) * ld64(m + M_CYCLES_PER_TICK)
+
+
+@inline
+def attention(m: int) -> None:
+    """Make the next block take the slow path."""
+    if not ld64(m + M_ARMED):
+        st64(m + M_HOLD, ld64(m + M_BUDGET))
+        st64(m + M_BUDGET, 0)
+        st64(m + M_ARMED, 1)
+
+
+@inline
+def calm(m: int) -> None:
+    """End `attention`."""
+    if ld64(m + M_ARMED):
+        st64(m + M_BUDGET, ld64(m + M_HOLD))
+        st64(m + M_ARMED, 0)
+
+
+@inline
+def request_stop(m: int, reason: int, arg: int) -> None:
+    """Make `run` return `reason` before the next block; the first reason given wins."""
+    if ld64(m + M_STOP) == STOP_NONE:
+        st64(m + M_STOP, reason)
+        st64(m + M_STOP_ARG, arg)
+    attention(m)

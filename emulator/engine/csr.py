@@ -1,0 +1,353 @@
+"""The control and status registers that Hartwell implements itself.
+
+The engine's CSR table is one per process, so each entry we install serves every engine in it: for
+an engine that is not ours (its ENV_LINK holds no machine block) the saved original entry is used.
+
+What is ours, and why: see the table in `docs/privileged.md`. In short: everything about status,
+interrupts, delegation, translation, PMP, counters, and the registers that QEMU 5.0 lacks. The rest
+(xscratch, xcause, xtval, fcsr) is the engine's own.
+
+Source: privileged specification 20211203, chapters 2 to 4; the section is named at each register.
+"""
+
+from __future__ import annotations
+
+from .abi import (
+    ENV_LINK, ENV_MCOUNTEREN, ENV_MEDELEG, ENV_MEPC, ENV_MIDELEG, ENV_MIE, ENV_MISA, ENV_MSTATUS, ENV_MTVEC, ENV_PRIV,
+    ENV_SATP, ENV_SCOUNTEREN, ENV_SEPC, ENV_STVEC,
+)
+from .clock import attention, now, retired, ticks
+from .interrupt import refresh_mip
+from .layout import (
+    F_TLB_FLUSH, F_TLB_FLUSH_IDX, H_COUNTINHIBIT, H_CYCLE_BASE, H_HPM_COUNTER, H_HPM_EVENT, H_INSTRET_BASE, H_MENVCFG,
+    H_MIP_LINES, H_MIP_SOFT, H_PMP_ADDR, H_PMP_CFG, H_SENVCFG, H_USER_PAGES, M_CS, M_HART, M_MAGIC, MAGIC,
+)
+from .native import entry, inline
+from .pmp import decode, write_address, write_config
+from .prims import call1, call2, call3, call5, ld64, lshr, shared, st64
+from .riscv import (
+    ALL_INTERRUPTS, COUNTERS, CSR_CYCLE, CSR_HPMCOUNTER3, CSR_INSTRET, CSR_MCONFIGPTR, CSR_MCOUNTEREN, CSR_MCOUNTINHIBIT,
+    CSR_MCYCLE, CSR_MEDELEG, CSR_MENVCFG, CSR_MEPC, CSR_MHPMCOUNTER3, CSR_MHPMEVENT3, CSR_MIDELEG, CSR_MIE, CSR_MINSTRET,
+    CSR_MIP, CSR_MISA, CSR_MSTATUS, CSR_MTVEC, CSR_PMPADDR0, CSR_PMPCFG0, CSR_SATP, CSR_SCOUNTEREN, CSR_SENVCFG, CSR_SEPC,
+    CSR_SIE, CSR_SIP, CSR_SSTATUS, CSR_STVEC, CSR_TDATA1, CSR_TDATA3, CSR_TIME, CSR_TSELECT, DELEGABLE, FS, HPM_COUNTERS,
+    MPP, MPRV, MSTATUS_WRITABLE, MXR, PRV_M, PRV_S, PRV_U, S_INTERRUPTS, SATP_MODE_SHIFT, SATP_PPN, SATP_SV39, SATP_SV57,
+    SD, SSIP, SSTATUS_WRITABLE, SUM, SXL_64, TSR, TVM, TW, UXL_64,
+)
+
+OURS = (
+    CSR_MSTATUS, CSR_SSTATUS, CSR_MISA, CSR_MIE, CSR_SIE, CSR_MIP, CSR_SIP, CSR_MIDELEG, CSR_MEDELEG, CSR_MTVEC, CSR_STVEC,
+    CSR_MEPC, CSR_SEPC, CSR_SATP, CSR_MCOUNTEREN, CSR_SCOUNTEREN, CSR_MCOUNTINHIBIT, CSR_MENVCFG, CSR_SENVCFG,
+    CSR_MCONFIGPTR, CSR_CYCLE, CSR_TIME, CSR_INSTRET, CSR_MCYCLE, CSR_MINSTRET, CSR_TSELECT,
+    *range(CSR_TDATA1, CSR_TDATA3 + 1), *range(CSR_PMPCFG0, CSR_PMPCFG0 + 4), *range(CSR_PMPADDR0, CSR_PMPADDR0 + 16),
+    *range(CSR_HPMCOUNTER3, CSR_HPMCOUNTER3 + 29), *range(CSR_MHPMCOUNTER3, CSR_MHPMCOUNTER3 + 29),
+    *range(CSR_MHPMEVENT3, CSR_MHPMEVENT3 + 29),
+)
+"""Numbers of the CSRs that `access` implements."""
+
+ENGINE_TW = 1 << 29
+ENGINE_TSR = 1 << 30
+"""Where QEMU 5.0's wfi and sret helpers look for TW and TSR: shadows of bits 21 and 22, never shown."""
+OP_PREDICATE, OP_READ, OP_WRITE, OP_COMBINED = 0, 8, 16, 24
+"""Byte offsets in a CSR table entry (four pointers), and in its saved copy in the shared table."""
+ASID = 0xFFFF << 44
+
+
+@inline
+def flush(m: int) -> None:
+    """Drop every cached translation."""
+    call1(ld64(m + F_TLB_FLUSH), ld64(m + M_CS))
+
+
+@inline
+def flush_modes(m: int, modes: int) -> None:
+    """Drop the cached translations of the privilege levels in bit mask `modes`."""
+    call2(ld64(m + F_TLB_FLUSH_IDX), ld64(m + M_CS), modes)
+
+
+@inline
+def read_status(env: int) -> int:
+    """mstatus (3.1.6): SD derived, UXL and SXL fixed at 64 bits."""
+    value = ld64(env + ENV_MSTATUS) & MSTATUS_WRITABLE | UXL_64 | SXL_64
+    return value | SD if value & FS == FS else value
+
+
+@inline
+def write_status(m: int, h: int, env: int, value: int) -> None:
+    """Write the writable fields of mstatus, and drop the translations they made untrue."""
+    old = ld64(env + ENV_MSTATUS)
+    new = value & MSTATUS_WRITABLE
+    if new & MPP == 2 << 11:  # MPP is WARL and 2 no privilege level: keep the old one
+        new = new & ~MPP | old & MPP
+    stored = new
+    if new & TW:
+        stored |= ENGINE_TW
+    if new & TSR:
+        stored |= ENGINE_TSR
+    if new & FS == FS:
+        stored |= SD
+    st64(env + ENV_MSTATUS, stored)
+    gone = old & ~new
+    if gone & SUM and ld64(h + H_USER_PAGES):
+        flush_modes(m, 1 << PRV_S)
+        st64(h + H_USER_PAGES, 0)
+    if gone & MXR:
+        flush_modes(m, 1 << PRV_S | 1 << PRV_U)
+    changed = old ^ new
+    if changed & MPRV or (new & MPRV and changed & (MPP | SUM | MXR)):
+        flush_modes(m, 1 << PRV_M)
+    attention(m)
+
+
+@inline
+def counter_allowed(env: int, index: int) -> bool:
+    """Whether mcounteren and scounteren let the current mode read counter `index` (3.1.11, 4.1.5)."""
+    priv = ld64(env + ENV_PRIV)
+    if priv < PRV_M and not (ld64(env + ENV_MCOUNTEREN) >> index) & 1:
+        return False
+    return priv != PRV_U or (ld64(env + ENV_SCOUNTEREN) >> index) & 1 != 0
+
+
+@inline
+def read_counter(m: int, h: int, index: int) -> int:
+    """mcycle (0), minstret (2) or mhpmcounter `index`: the value before this instruction retires."""
+    stopped = (ld64(h + H_COUNTINHIBIT) >> index) & 1
+    if index == 0:
+        return ld64(h + H_CYCLE_BASE) + (0 if stopped else now(m) - 1)
+    if index == 2:
+        return ld64(h + H_INSTRET_BASE) + (0 if stopped else retired(m) - 1)
+    return ld64(h + H_HPM_COUNTER + 8 * index)
+
+
+@inline
+def write_counter(m: int, h: int, index: int, value: int) -> None:
+    """Set a counter: the next instruction reads `value` (3.1.10)."""
+    stopped = (ld64(h + H_COUNTINHIBIT) >> index) & 1
+    if index == 0:
+        st64(h + H_CYCLE_BASE, value - (0 if stopped else now(m)))
+    elif index == 2:
+        st64(h + H_INSTRET_BASE, value - (0 if stopped else retired(m)))
+    else:
+        st64(h + H_HPM_COUNTER + 8 * index, value)
+
+
+@inline
+def write_inhibit(m: int, h: int, value: int) -> None:
+    """mcountinhibit (3.1.12): counters keep their values as they stop and start."""
+    cycles = read_counter(m, h, 0)
+    instret = read_counter(m, h, 2)
+    st64(h + H_COUNTINHIBIT, value & COUNTERS & ~2)
+    write_counter(m, h, 0, cycles)
+    write_counter(m, h, 2, instret)
+
+
+@inline
+def write_satp(m: int, h: int, env: int, value: int) -> None:
+    """satp (4.1.11): a write with a mode that does not exist has no effect at all."""
+    mode = lshr(value, SATP_MODE_SHIFT)
+    if mode != 0 and (mode < SATP_SV39 or mode > SATP_SV57):
+        return
+    new = mode << SATP_MODE_SHIFT | value & (ASID | SATP_PPN)
+    if new != ld64(env + ENV_SATP):
+        st64(env + ENV_SATP, new)
+        flush(m)
+        st64(h + H_USER_PAGES, 0)
+
+
+@inline
+def read(m: int, h: int, env: int, number: int) -> tuple[bool, int]:
+    """(whether the register can be read, its value)."""
+    if number == CSR_SSTATUS:
+        value = read_status(env)
+        return True, value & (SSTATUS_WRITABLE | UXL_64 | SD)
+    if number == CSR_MSTATUS:
+        return True, read_status(env)
+    if number == CSR_TIME:
+        return counter_allowed(env, 1), ticks(m, now(m))
+    if number == CSR_CYCLE or number == CSR_INSTRET:
+        return counter_allowed(env, number - CSR_CYCLE), read_counter(m, h, number - CSR_CYCLE)
+    if number == CSR_MIE:
+        return True, ld64(env + ENV_MIE)
+    if number == CSR_SIE:
+        return True, ld64(env + ENV_MIE) & ld64(env + ENV_MIDELEG)
+    if number == CSR_MIP:
+        return True, ld64(h + H_MIP_LINES) | ld64(h + H_MIP_SOFT)
+    if number == CSR_SIP:
+        return True, (ld64(h + H_MIP_LINES) | ld64(h + H_MIP_SOFT)) & ld64(env + ENV_MIDELEG)
+    if number == CSR_SATP:
+        refused = ld64(env + ENV_PRIV) == PRV_S and ld64(env + ENV_MSTATUS) & TVM
+        return not refused, ld64(env + ENV_SATP)
+    if number == CSR_MISA:
+        return True, ld64(env + ENV_MISA)
+    if number == CSR_MIDELEG:
+        return True, ld64(env + ENV_MIDELEG)
+    if number == CSR_MEDELEG:
+        return True, ld64(env + ENV_MEDELEG)
+    if number == CSR_MTVEC:
+        return True, ld64(env + ENV_MTVEC)
+    if number == CSR_STVEC:
+        return True, ld64(env + ENV_STVEC)
+    if number == CSR_MEPC:
+        return True, ld64(env + ENV_MEPC)
+    if number == CSR_SEPC:
+        return True, ld64(env + ENV_SEPC)
+    if number == CSR_MCOUNTEREN:
+        return True, ld64(env + ENV_MCOUNTEREN)
+    if number == CSR_SCOUNTEREN:
+        return True, ld64(env + ENV_SCOUNTEREN)
+    if number == CSR_MCOUNTINHIBIT:
+        return True, ld64(h + H_COUNTINHIBIT)
+    if number == CSR_MENVCFG:
+        return True, ld64(h + H_MENVCFG)
+    if number == CSR_SENVCFG:
+        return True, ld64(h + H_SENVCFG)
+    if number == CSR_MCYCLE or number == CSR_MINSTRET:
+        return True, read_counter(m, h, number - CSR_MCYCLE)
+    if CSR_PMPCFG0 <= number < CSR_PMPCFG0 + 4:
+        if number & 1:  # odd ones exist on RV32 only (3.7.1)
+            return False, 0
+        value = 0
+        for i in range(8):
+            value |= ld64(h + H_PMP_CFG + 8 * (4 * (number - CSR_PMPCFG0) + i)) << 8 * i
+        return True, value
+    if CSR_PMPADDR0 <= number < CSR_PMPADDR0 + 16:
+        return True, ld64(h + H_PMP_ADDR + 8 * (number - CSR_PMPADDR0))
+    if CSR_HPMCOUNTER3 <= number < CSR_HPMCOUNTER3 + HPM_COUNTERS:
+        index = number - CSR_CYCLE
+        return counter_allowed(env, index), read_counter(m, h, index)
+    if CSR_MHPMCOUNTER3 <= number < CSR_MHPMCOUNTER3 + HPM_COUNTERS:
+        return True, read_counter(m, h, number - CSR_MCYCLE)
+    if CSR_MHPMEVENT3 <= number < CSR_MHPMEVENT3 + HPM_COUNTERS:
+        return True, ld64(h + H_HPM_EVENT + 8 * (number - CSR_MCOUNTINHIBIT))
+    if number == CSR_TSELECT or CSR_TDATA1 <= number <= CSR_TDATA3 or number == CSR_MCONFIGPTR:
+        return True, 0  # no triggers, no configuration structure
+    return False, 0
+
+
+@inline
+def write(m: int, h: int, env: int, number: int, value: int) -> None:
+    """Write a register that `read` allowed to be read; fields that do not exist stay as they are."""
+    if number == CSR_SSTATUS:
+        old = ld64(env + ENV_MSTATUS)
+        write_status(m, h, env, old & ~SSTATUS_WRITABLE | value & SSTATUS_WRITABLE)
+    elif number == CSR_MSTATUS:
+        write_status(m, h, env, value)
+    elif number == CSR_MIE:
+        st64(env + ENV_MIE, value & ALL_INTERRUPTS)
+        attention(m)
+    elif number == CSR_SIE:
+        mask = ld64(env + ENV_MIDELEG)
+        st64(env + ENV_MIE, ld64(env + ENV_MIE) & ~mask | value & mask)
+        attention(m)
+    elif number == CSR_SATP:
+        write_satp(m, h, env, value)
+    elif number == CSR_MIDELEG:
+        st64(env + ENV_MIDELEG, value & S_INTERRUPTS)
+        attention(m)
+    elif number == CSR_MEDELEG:
+        st64(env + ENV_MEDELEG, value & DELEGABLE)
+    elif number == CSR_MTVEC:
+        st64(env + ENV_MTVEC, value & ~2)
+    elif number == CSR_STVEC:
+        st64(env + ENV_STVEC, value & ~2)
+    elif number == CSR_MEPC:
+        st64(env + ENV_MEPC, value & ~1)
+    elif number == CSR_SEPC:
+        st64(env + ENV_SEPC, value & ~1)
+    elif number == CSR_MCOUNTEREN:
+        st64(env + ENV_MCOUNTEREN, value & COUNTERS)
+    elif number == CSR_SCOUNTEREN:
+        st64(env + ENV_SCOUNTEREN, value & COUNTERS)
+    elif number == CSR_MCOUNTINHIBIT:
+        write_inhibit(m, h, value)
+    elif number == CSR_MENVCFG:
+        st64(h + H_MENVCFG, value & 1)  # FIOM (3.1.18); no Svpbmt, no Sstc, no Zicbo*
+    elif number == CSR_SENVCFG:
+        st64(h + H_SENVCFG, value & 1)
+    elif number == CSR_MCYCLE or number == CSR_MINSTRET:
+        write_counter(m, h, number - CSR_MCYCLE, value)
+    elif CSR_PMPCFG0 <= number < CSR_PMPCFG0 + 4:
+        for i in range(8):
+            write_config(h, 4 * (number - CSR_PMPCFG0) + i, (value >> 8 * i) & 0xFF)
+        decode(h)
+        flush(m)
+    elif CSR_PMPADDR0 <= number < CSR_PMPADDR0 + 16:
+        write_address(h, number - CSR_PMPADDR0, value)
+        decode(h)
+        flush(m)
+    elif CSR_MHPMCOUNTER3 <= number < CSR_MHPMCOUNTER3 + HPM_COUNTERS:
+        write_counter(m, h, number - CSR_MCYCLE, value)
+    elif CSR_MHPMEVENT3 <= number < CSR_MHPMEVENT3 + HPM_COUNTERS:
+        st64(h + H_HPM_EVENT + 8 * (number - CSR_MCOUNTINHIBIT), value)
+
+
+@inline
+def write_pending(m: int, h: int, env: int, number: int, value: int, mask: int) -> None:
+    """mip and sip: only the software half can be written, whatever the lines read as (3.1.9, 4.1.3)."""
+    if number == CSR_MIP:
+        mask &= S_INTERRUPTS
+    else:
+        mask &= SSIP & ld64(env + ENV_MIDELEG)
+    st64(h + H_MIP_SOFT, ld64(h + H_MIP_SOFT) & ~mask | value & mask)
+    refresh_mip(m, h)
+    attention(m)
+
+
+@inline
+def ours(env: int) -> int:
+    """The machine block of an engine of ours, 0 for a foreign one."""
+    m = ld64(env + ENV_LINK)
+    if m != 0 and ld64(m + M_MAGIC) == MAGIC:
+        return m
+    return 0
+
+
+@entry("i32(i64, i32)")
+def allowed(env: int, number: int) -> int:
+    """CSR predicate: 0 if the register may exist for this engine; `access` decides the rest."""
+    if ours(env):
+        return 0
+    predicate = ld64(shared() + 32 * number + OP_PREDICATE)
+    return call2(predicate, env, number) if predicate else -1
+
+
+@entry("i32(i64, i32, i64, i64, i64)")
+def access(env: int, number: int, result: int, value: int, mask: int) -> int:
+    """CSR operation: read into `*result`, then write the bits `mask` of `value`; -1 is illegal."""
+    m = ours(env)
+    if m == 0:
+        return foreign(env, number, result, value, mask)
+    h = ld64(m + M_HART)
+    readable, old = read(m, h, env, number)
+    if not readable:
+        return -1
+    if mask != 0:
+        if number == CSR_MIP or number == CSR_SIP:
+            write_pending(m, h, env, number, value, mask)
+        else:
+            write(m, h, env, number, old & ~mask | value & mask)
+    st64(result, old)
+    return 0
+
+
+@inline
+def failed(status: int) -> bool:
+    """Whether a C `int` result, as a primitive call gives it (upper half undefined), is negative."""
+    return status & 0x80000000 != 0
+
+
+@inline
+def foreign(env: int, number: int, result: int, value: int, mask: int) -> int:
+    """What the engine itself would do, through the saved table entry."""
+    saved = shared() + 32 * number
+    combined = ld64(saved + OP_COMBINED)
+    if combined:
+        return call5(combined, env, number, result, value, mask)
+    reader = ld64(saved + OP_READ)
+    if not reader or failed(call3(reader, env, number, result)):
+        return -1
+    old = ld64(result)
+    writer = ld64(saved + OP_WRITE)
+    if mask != 0 and writer:
+        if failed(call3(writer, env, number, old & ~mask | value & mask)):
+            return -1
+    return 0

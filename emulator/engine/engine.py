@@ -1,0 +1,402 @@
+"""The engine: one Unicorn instance, dressed as a set of harts over shared RAM.
+
+`Engine` owns the instance, the machine and hart blocks (`layout`) and the hooks. It knows nothing of
+boards: `machine.Machine` tells it where RAM, ROM and device registers are.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..errors import EngineError
+from . import abi, block, clock, fpsingle, layout, mmu, native, schedule, trap
+from .library import Library, library
+
+UC_ARCH_RISCV, UC_MODE_RISCV64 = 8, 1 << 3
+UC_PROT_ALL = 7
+UC_HOOK_INTR, UC_HOOK_CODE, UC_HOOK_BLOCK = 1 << 0, 1 << 2, 1 << 3
+UC_HOOK_UNMAPPED = (1 << 4) | (1 << 5) | (1 << 6)
+UC_HOOK_INSN_INVALID, UC_HOOK_EDGE = 1 << 14, 1 << 15
+UC_CTL_USE_EXITS = 4 | 1 << 26 | 1 << 30
+UC_CTL_TB_FLUSH = 10 | 1 << 30
+UC_CTL_TLB_FLUSH = 11 | 1 << 30
+UC_CTL_TCG_BUFFER_SIZE = 13 | 1 << 26 | 1 << 30
+RECORDS = 1 << 18
+"""Translation block records before all translations are dropped and the pool starts over."""
+CODE_BUFFER = 256 << 20
+"""Bytes of address space for translated code; committed as used."""
+EVERYWHERE = (1, 0)
+"""A hook range with begin above end: all addresses."""
+
+MmioRead = Callable[[int, int], int]
+MmioWrite = Callable[[int, int, int], None]
+
+
+class Engine:
+    """One Unicorn instance with our traps, MMU, CSRs and run loop in place of its own.
+
+    `harts` is 1 … 8. RAM and devices are added before the first `run`.
+    """
+
+    def __init__(self, harts: int, notice: Callable[[str], None] | None = None) -> None:
+        self._library: Library = library(notice)
+        self._lib = self._library.lib
+        self._handle = ctypes.c_void_p()
+        self._call("uc_open", UC_ARCH_RISCV, UC_MODE_RISCV64, ctypes.byref(self._handle), instance=False)
+        self._call("uc_ctl", UC_CTL_TCG_BUFFER_SIZE, ctypes.c_uint32(CODE_BUFFER))
+        self._call("uc_ctl", UC_CTL_USE_EXITS, ctypes.c_int(1))
+        self._words = np.zeros(layout.M_SIZE // 8, dtype=np.int64)
+        self._hart_words = np.zeros((harts, layout.H_SIZE // 8), dtype=np.int64)
+        self._records = np.zeros((RECORDS + 16) * layout.R_SIZE // 8, dtype=np.int64)
+        self._keep: list[Any] = []  # what the engine points to
+        self.harts = harts
+        self.block = int(self._words.ctypes.data)
+        self.hart_block = [int(self._hart_words.ctypes.data) + i * layout.H_SIZE for i in range(harts)]
+        self._ram_size = 0
+        self.env = self._find_env()
+        self.cs = self.env - abi.CS_ENV
+        self._check_layout()
+        self._fill_machine_block()
+        self._reset_state = ctypes.string_at(self.env, abi.ENV_SIZE)
+        self._prepare_harts()
+        self._install_hooks()
+        self._run = native.function(self._library.code, schedule.run)
+
+    def close(self) -> None:
+        """Free the instance; the engine cannot be used afterwards."""
+        if self._handle:
+            self._lib.uc_close(self._handle)
+            self._handle = ctypes.c_void_p()
+
+    # --- words of the shared blocks ---------------------------------------------------------------
+
+    def word(self, field: int) -> int:
+        """Field `field` (an `M_` offset) of the machine block."""
+        return int(self._words[field >> 3])
+
+    def set_word(self, field: int, value: int) -> None:
+        """Set a field of the machine block (modulo 2**64)."""
+        self._words[field >> 3] = _signed(value)
+
+    def hart_word(self, hart: int, field: int) -> int:
+        """Field `field` (an `H_` offset) of a hart's block."""
+        return int(self._hart_words[hart, field >> 3])
+
+    def set_hart_word(self, hart: int, field: int, value: int) -> None:
+        """Set a field of a hart's block (modulo 2**64)."""
+        self._hart_words[hart, field >> 3] = _signed(value)
+
+    def state_address(self, hart: int) -> int:
+        """Host address of the engine state of `hart`: in the instance for the one it holds."""
+        block = self.hart_block[hart]
+        return self.env if block == self.word(layout.M_HART) else block + layout.H_ENV
+
+    def read_state(self, hart: int, offset: int) -> int:
+        """The 64-bit word at `offset` (an `ENV_` constant) of a hart's engine state, unsigned."""
+        return ctypes.c_uint64.from_address(self.state_address(hart) + offset).value
+
+    def write_state(self, hart: int, offset: int, value: int) -> None:
+        """Set a word of a hart's engine state (modulo 2**64)."""
+        ctypes.c_uint64.from_address(self.state_address(hart) + offset).value = value & (1 << 64) - 1
+
+    # --- memory -----------------------------------------------------------------------------------
+
+    def add_memory(self, base: int, size: int, host: int) -> None:
+        """Map `size` bytes (a multiple of 4096) of host memory at `host` as RAM at physical `base`.
+
+        Banks must be added in the order in which they lie in the host buffer, without gaps.
+        """
+        number = self.word(layout.M_BANK_COUNT)
+        if number == layout.MAX_BANKS:
+            raise EngineError(f"at most {layout.MAX_BANKS} memory banks")
+        self._call("uc_mem_map_ptr", ctypes.c_uint64(base), ctypes.c_size_t(size), UC_PROT_ALL, ctypes.c_void_p(host))
+        if number == 0:
+            self.set_word(layout.M_RAM_HOST, host)
+        at = (layout.M_BANKS >> 3) + 4 * number
+        self._words[at:at + 4] = (base, size, host, self._ram_size)
+        self._ram_size += size
+        self.set_word(layout.M_BANK_COUNT, number + 1)
+
+    def add_sink(self, base: int, host: int) -> None:
+        """Map the page that swallows stores to ROM; in no bank, so that no guest address leads there."""
+        self._call("uc_mem_map_ptr", ctypes.c_uint64(base), ctypes.c_size_t(4096), UC_PROT_ALL, ctypes.c_void_p(host))
+        self._ram_size += 4096
+        self.set_word(layout.M_SINK, base)
+
+    def seal_memory(self) -> None:
+        """All banks are there: make the map of pages that hold code (one byte per page)."""
+        flags = np.zeros(self._ram_size >> 12, dtype=np.uint8)
+        self._keep.append(flags)
+        self.set_word(layout.M_HAS_CODE, int(flags.ctypes.data))
+        self.set_word(layout.M_FAST_STORES, 1)
+        self._prime()
+        flags[:] = 0
+
+    def _prime(self) -> None:
+        """Run three blocks: the engine reports no edge before its first block has run.
+
+        The second has one instruction; the third two, as the engine translates on after a WFI.
+        """
+        host = self.word(layout.M_RAM_HOST)
+        saved = ctypes.string_at(host, 16)
+        ctypes.memmove(host, bytes.fromhex("6f004000" "6f004000" "73005010" "6f000000"), 16)  # j .+4 (2); wfi; j .
+        self.write_state(0, abi.ENV_PC, self.word(layout.M_BANKS))
+        self.set_word(layout.M_SLICE, 16)
+        self.set_word(layout.M_BUDGET, 16)
+        start = ctypes.c_uint64(self.word(layout.M_BANKS))
+        self._call("uc_emu_start", start, ctypes.c_uint64(0), ctypes.c_uint64(0), ctypes.c_size_t(0))
+        counted = 16 - self.word(layout.M_BUDGET)
+        ctypes.memmove(host, saved, 16)
+        self.set_word(layout.M_SLICE, 0)
+        self.set_word(layout.M_BUDGET, 0)
+        self.flush_translations()
+        self.flush_tlb()
+        if counted != 3:
+            raise EngineError(f"self-check: the block hook counted {counted} instructions of 3; unicorn "
+                              f"{abi.UNICORN_VERSION} does not behave as known on this machine")
+
+    def add_native_device(self, base: int, size: int, read: Callable[..., Any], write: Callable[..., Any],
+                          state: int) -> None:
+        """Map device registers served by native entries `read` and `write`, given `state` as user data."""
+        code = self._library.code
+        self._map_mmio(base, size, ctypes.c_void_p(code.address(read)), ctypes.c_void_p(code.address(write)), state)
+
+    def add_python_device(self, base: int, size: int, read: MmioRead, write: MmioWrite) -> None:
+        """Map device registers served by Python: read(offset, size) and write(offset, size, value).
+
+        The callbacks must not raise: the engine cannot pass an exception on.
+        """
+        reader = _READ(lambda _uc, offset, width, _user: read(offset, width))
+        writer = _WRITE(lambda _uc, offset, width, value, _user: write(offset, width, value))
+        self._keep += [reader, writer]
+        self._map_mmio(base, size, reader, writer, 0)
+
+    def _map_mmio(self, base: int, size: int, read: Any, write: Any, state: int) -> None:
+        number = self.word(layout.M_DEVICE_COUNT)
+        if number == layout.MAX_PAGES:
+            raise EngineError(f"at most {layout.MAX_PAGES} devices")
+        pages = (size + 0xFFF) & ~0xFFF
+        self._call("uc_mmio_map", ctypes.c_uint64(base), ctypes.c_size_t(pages), read, ctypes.c_void_p(state),
+                   write, ctypes.c_void_p(state))
+        at = (layout.M_DEVICES >> 3) + 2 * number
+        self._words[at:at + 2] = (base, size)
+        self.set_word(layout.M_DEVICE_COUNT, number + 1)
+
+    def discard_code(self, offset: int, size: int) -> None:
+        """Drop translations made from `size` bytes of RAM at `offset`: the host changed them."""
+        self._lib.tb_invalidate_phys_range_riscv64(self._handle, ctypes.c_uint64(offset),
+                                                   ctypes.c_uint64(offset + size))
+
+    def flush_translations(self) -> None:
+        """Drop every translated block (not a TLB flush)."""
+        self._call("uc_ctl", UC_CTL_TB_FLUSH)
+        self._reset_records()
+
+    def flush_tlb(self) -> None:
+        """Drop every cached address translation of the hart in the engine (the others have none)."""
+        self._call("uc_ctl", UC_CTL_TLB_FLUSH)
+
+    # --- running ----------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Run until something stops the machine; a `layout.STOP_` value, its argument in M_STOP_ARG."""
+        while True:
+            reason = self._run(self.block)
+            if reason != layout.STOP_RECORDS:
+                return reason
+            self.flush_translations()
+
+    @property
+    def current_hart(self) -> int:
+        """Number of the hart in the engine."""
+        return (self.word(layout.M_HART) - self.hart_block[0]) // layout.H_SIZE
+
+    def now(self) -> int:
+        """The clock of the hart in the engine, also from within a device access."""
+        return int(clock.now(self.block))
+
+    def request_stop(self) -> None:
+        """Make `run` return (STOP_REQUEST) before the next block."""
+        clock.request_stop(self.block, layout.STOP_REQUEST, 0)
+
+    def set_next_event(self, when: int) -> None:
+        """Make `run` return (STOP_EVENT) when the clock reaches `when`."""
+        self.set_word(layout.M_NEXT_EVENT, when)
+        self.set_word(layout.M_EVENT, 1)
+        clock.attention(self.block)
+
+    def reset(self, pc: int) -> None:
+        """Put all harts into the reset state at `pc`; clocks and counters start over."""
+        ctypes.memmove(self.env, bytes(self._reset_state), abi.ENV_SIZE)
+        self._hart_words[:] = 0
+        self.set_word(layout.M_HART, self.hart_block[0])
+        for field in (layout.M_SLICE_END, layout.M_TIME_OFFSET, layout.M_TRAPS, layout.M_LOOP_COUNT, layout.M_FP_FIXES,
+                      layout.M_YIELD, layout.M_EVENT, layout.M_CURRENT):
+            self.set_word(field, 0)
+        self._prepare_harts()
+        for hart in range(self.harts):
+            self.write_state(hart, abi.ENV_PC, pc)
+        self.flush_tlb()
+
+    def access_csr(self, hart: int, number: int, value: int = 0, mask: int = 0) -> int | None:
+        """Read CSR `number` as M-mode code on `hart` would, and write the bits `mask` of `value`.
+
+        None if the register does not exist.
+        """
+        self.select(hart)
+        priv = self.read_state(hart, abi.ENV_PRIV)
+        self.write_state(hart, abi.ENV_PRIV, 3)
+        old = ctypes.c_uint64()
+        status = self._lib.riscv_csrrw_debug_riscv64(ctypes.c_void_p(self.env), number, ctypes.byref(old),
+                                                     ctypes.c_uint64(value), ctypes.c_uint64(mask))
+        self.write_state(hart, abi.ENV_PRIV, priv)
+        return old.value if status >= 0 else None
+
+    def select(self, hart: int) -> None:
+        """Put `hart` into the engine, as the run loop would; for reading and writing its CSRs."""
+        block = self.hart_block[hart]
+        current = self.word(layout.M_HART)
+        if block == current:
+            return
+        ctypes.memmove(current + layout.H_ENV, self.env, abi.ENV_SIZE)
+        ctypes.memmove(self.env, block + layout.H_ENV, abi.ENV_SIZE)
+        self.set_word(layout.M_HART, block)
+        self.set_word(layout.M_SLICE_END, 0)
+        self.flush_tlb()
+
+    # --- construction -----------------------------------------------------------------------------
+
+    def _call(self, name: str, *args: Any, instance: bool = True) -> None:
+        """Call a Unicorn API function; EngineError if it fails."""
+        full = (self._handle, *args) if instance else args
+        error = getattr(self._lib, name)(*full)
+        if error:
+            self._lib.uc_strerror.restype = ctypes.c_char_p
+            raise EngineError(f"{name} failed: {self._lib.uc_strerror(error).decode()} ({error})")
+
+    def _find_env(self) -> int:
+        """Address of the instance's CPU state: a CSR read function is handed it."""
+        found: list[int] = []
+        prototype = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint64, ctypes.c_int, ctypes.c_void_p)
+
+        def note(env: int, _number: int, _value: int) -> int:
+            found.append(env)
+            return 0
+
+        reader = prototype(note)
+        mscratch = 0x340
+        ops = (ctypes.c_void_p * 4)()
+        get, put = self._lib.riscv_get_csr_ops_riscv64, self._lib.riscv_set_csr_ops_riscv64
+        get(mscratch, ops)
+        noting = (ctypes.c_void_p * 4)(*ops)
+        noting[1] = ctypes.cast(reader, ctypes.c_void_p).value
+        put(mscratch, noting)
+        try:
+            value = ctypes.c_uint64()
+            uc_riscv_reg_mscratch, uc_riscv_reg_priv = 127, 191
+            privilege = ctypes.c_uint64(3)
+            self._lib.uc_reg_write(self._handle, uc_riscv_reg_priv, ctypes.byref(privilege))
+            self._lib.uc_reg_read(self._handle, uc_riscv_reg_mscratch, ctypes.byref(value))
+        finally:
+            put(mscratch, ops)
+        if not found:
+            raise EngineError("the engine did not hand out its CPU state; its insides differ from "
+                              f"unicorn {abi.UNICORN_VERSION}")
+        return found[-1]
+
+    def _check_layout(self) -> None:
+        """Check the offsets of `abi` against this instance before anything is written through them."""
+
+        def at(address: int) -> int:
+            return ctypes.c_uint64.from_address(address).value
+
+        fill = self._library.functions["riscv_cpu_tlb_fill_riscv64"]
+        facts = {
+            "env->uc": at(self.env + abi.ENV_UC) == self._handle.value,
+            "cs->env_ptr": at(self.cs + abi.CS_ENV_PTR) == self.env,
+            "cs->uc": at(self.cs + abi.CS_UC) == self._handle.value,
+            "cc->tlb_fill": at(self.cs + abi.CS_TLB_FILL) == fill,
+            "cs->cflags_next_tb": at(self.cs + abi.CS_CFLAGS_NEXT_TB) & 0xFFFFFFFF == abi.CFLAGS_DEFAULT,
+            "env->misa": at(self.env + abi.ENV_MISA) == 0x8000_0000_0014_112D,
+            "env->rdtime_fn": at(self.env + abi.ENV_LINK) == 0,
+            "env tlb": all(_power_of_two(at(self.env + abi.ENV_TLB + 16 * i) + 64) for i in range(4)),
+        }
+        wrong = [name for name, right in facts.items() if not right]
+        if wrong:
+            raise EngineError(f"{self._library.path}: {', '.join(wrong)} not where unicorn "
+                              f"{abi.UNICORN_VERSION}'s wheel has it; reinstall unicorn=={abi.UNICORN_VERSION} from PyPI")
+
+    def _fill_machine_block(self) -> None:
+        assert self._handle.value is not None
+        self.set_word(layout.M_MAGIC, layout.MAGIC)
+        self.set_word(layout.M_UC, self._handle.value)
+        self.set_word(layout.M_CS, self.cs)
+        self.set_word(layout.M_ENV, self.env)
+        for i, name in enumerate(abi.FUNCTIONS):
+            self.set_word(layout.M_FUNCTIONS + 8 * i, self._library.functions[name])
+        self.set_word(layout.M_HARTS, self.hart_block[0])
+        self.set_word(layout.M_HART, self.hart_block[0])
+        self.set_word(layout.M_HART_COUNT, self.harts)
+        self.set_word(layout.M_FP_BLOCK, block.NOWHERE)
+        self.set_word(layout.M_CYCLES_PER_TICK, 1)
+        self.set_word(layout.M_NEXT_EVENT, layout.INFINITE)
+        ctypes.c_uint64.from_address(self.env + abi.ENV_LINK).value = self.block
+
+    def _prepare_harts(self) -> None:
+        """Give every hart the engine's reset state, in M-mode, with its own mhartid."""
+        ctypes.c_uint64.from_address(self.env + abi.ENV_PRIV).value = 3
+        ctypes.c_uint64.from_address(self.env + abi.ENV_MSTATUS).value = 0
+        ctypes.c_uint64.from_address(self.env + abi.ENV_LOAD_RES).value = (1 << 64) - 1
+        for hart in range(self.harts):
+            ctypes.memmove(self.hart_block[hart] + layout.H_ENV, self.env, abi.ENV_SIZE)
+            self.set_hart_word(hart, layout.H_ID, hart)
+            self.set_hart_word(hart, layout.H_MTIMECMP, -1)
+            self.write_state(hart, abi.ENV_MHARTID, hart)
+
+    def _install_hooks(self) -> None:
+        code = self._library.code
+        everywhere, nowhere = EVERYWHERE, (block.NOWHERE, block.NOWHERE)
+        self._hook(UC_HOOK_INTR, trap.on_exception, self.block, everywhere)
+        self._hook(UC_HOOK_INSN_INVALID, trap.on_breakpoint, self.block, everywhere)
+        self._hook(UC_HOOK_EDGE, block.on_edge, self.block, everywhere)
+        self._hook(UC_HOOK_UNMAPPED, mmu.on_unmapped, self.block, everywhere)
+        self._reset_records()
+        records = int(self._records.ctypes.data)
+        self.set_word(layout.M_BLOCK_HOOK, self._hook(UC_HOOK_BLOCK, block.on_block, records, everywhere))
+        self.set_word(layout.M_FP_HOOK, self._hook(UC_HOOK_CODE, fpsingle.on_fp, self.block, nowhere))
+        ctypes.c_uint64.from_address(self.cs + abi.CS_TLB_FILL).value = code.address(mmu.tlb_fill)
+
+    def _hook(self, kind: int, fn: Callable[..., Any], user: int, where: tuple[int, int]) -> int:
+        """Register native entry `fn`; the address of its struct hook."""
+        handle = ctypes.c_size_t()
+        self._call("uc_hook_add", ctypes.byref(handle), kind, ctypes.c_void_p(self._library.code.address(fn)),
+                   ctypes.c_void_p(user), ctypes.c_uint64(where[0]), ctypes.c_uint64(where[1]))
+        return handle.value
+
+    def _reset_records(self) -> None:
+        start = int(self._records.ctypes.data)
+        self._records[layout.R_MACHINE >> 3] = self.block
+        self.set_word(layout.M_RECORDS, start)
+        self.set_word(layout.M_RECORD_NEXT, start)
+        self.set_word(layout.M_RECORD_END, start + RECORDS * layout.R_SIZE)
+        self.set_word(layout.M_CURRENT, 0)
+        hook = self.word(layout.M_BLOCK_HOOK)
+        if hook:
+            ctypes.c_uint64.from_address(hook + abi.HOOK_USER_DATA).value = start
+
+
+_READ = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint, ctypes.c_void_p)
+_WRITE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint, ctypes.c_uint64, ctypes.c_void_p)
+
+
+def _signed(value: int) -> int:
+    value &= (1 << 64) - 1
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _power_of_two(value: int) -> bool:
+    return value > 0 and value & (value - 1) == 0

@@ -1,0 +1,186 @@
+"""Single-precision repairs: NaN boxing of operands and results, and fmin/fmax of signalling NaNs.
+
+The engine's floating point is right but for three rules that came later than it:
+- a single-precision operand whose upper 32 bits are not all ones counts as the canonical NaN
+  (unprivileged specification 12.2);
+- a single-precision result has all ones there (ibid.; the engine's own has whatever came out);
+- fmin and fmax with one signalling NaN give the *other* operand (11.6), and set NV.
+
+All are mended around the engine's own instruction: by giving it other operands before, and by
+completing its result after. `block.on_edge` finds the instructions when a block is translated and
+has the block translated again with a hook on them (`on_fp`), which runs before each instruction.
+What is to be done *after* one (`settle`) the next hook, block or trap does.
+"""
+
+from __future__ import annotations
+
+from .abi import ENV_FPR, ENV_MSTATUS
+from .clock import attention
+from .layout import F_GET_FFLAGS, F_PAGE_ADDR_CODE, F_SET_FFLAGS, M_ENV, M_FP_BOX, M_FP_FIXES, M_FP_PC, M_FP_SAVED, M_RAM_HOST
+from .native import entry, inline
+from .prims import call1, call2, ld16, ld32, ld64, lshr, st64
+from .riscv import FS
+
+CANONICAL_NAN = -0x0000_0000_8040_0000
+"""0xffff_ffff_7fc0_0000: the canonical single-precision NaN, boxed."""
+BOX = -(1 << 32)
+"""The upper 32 bits of a single-precision value in a 64-bit register."""
+NV = 0x10
+"""Invalid operation, in fflags."""
+OP_FP = 0x53
+FMT_S, FMT_D = 0, 1
+
+
+@inline
+def operands(insn: int) -> int:
+    """What there is to mend: the operands rs1 (1), rs2 (2), rs3 (4), a signalling minimum (8), the result (16)."""
+    opcode = insn & 0x7F
+    fmt = (insn >> 25) & 3
+    if opcode == 0x43 or opcode == 0x47 or opcode == 0x4B or opcode == 0x4F:
+        return 7 | 16 if fmt == FMT_S else 0
+    if opcode != OP_FP:
+        return 0
+    kind = insn >> 27
+    if fmt == FMT_S:
+        if kind <= 0x04:  # fadd fsub fmul fdiv fsgnj*
+            return 3 | 16
+        if kind == 0x05:  # fmin fmax
+            return 3 | 8 | 16
+        if kind == 0x0B:  # fsqrt
+            return 1 | 16
+        if kind == 0x08 or kind == 0x1A or kind == 0x1E:  # fcvt.s.d, fcvt.s.{w,wu,l,lu}, fmv.w.x
+            return 16
+        if kind == 0x14:  # feq flt fle
+            return 3
+        if kind == 0x18 or (kind == 0x1C and (insn >> 12) & 7 == 1):  # fcvt.{w,wu,l,lu}.s, fclass
+            return 1
+    elif fmt == FMT_D:
+        if kind == 0x05:
+            return 8
+        if kind == 0x08 and (insn >> 20) & 31 == FMT_S:  # fcvt.d.s
+            return 1
+    return 0
+
+
+@inline
+def writes_fpr(insn: int) -> bool:
+    """Whether rd of an instruction for which `operands` is not 0 is a floating-point register."""
+    kind = insn >> 27
+    return insn & 0x7F != OP_FP or (kind != 0x14 and kind != 0x18 and kind != 0x1C)
+
+
+@inline
+def substitute(m: int, env: int, register: int, value: int, insn: int) -> None:
+    """Let the instruction read `value` in `register`; `settle` undoes it, unless rd is that register."""
+    at = env + ENV_FPR + 8 * register
+    if not (writes_fpr(insn) and (insn >> 7) & 31 == register):
+        n = ld64(m + M_FP_FIXES)
+        for i in range(n):
+            if ld64(m + M_FP_SAVED + 16 * i) == register:  # already saved: rs1 == rs2
+                st64(at, value)
+                return
+        st64(m + M_FP_SAVED + 16 * n, register)
+        st64(m + M_FP_SAVED + 16 * n + 8, ld64(at))
+        st64(m + M_FP_FIXES, n + 1)
+        attention(m)
+    st64(at, value)
+
+
+@inline
+def settle(m: int, executed: bool) -> None:
+    """After an instruction: restore substituted operands, box its result (if it was `executed`)."""
+    n = ld64(m + M_FP_FIXES)
+    rd = ld64(m + M_FP_BOX)
+    env = ld64(m + M_ENV)
+    if n:
+        for i in range(n):
+            st64(env + ENV_FPR + 8 * ld64(m + M_FP_SAVED + 16 * i), ld64(m + M_FP_SAVED + 16 * i + 8))
+        st64(m + M_FP_FIXES, 0)
+    if rd:
+        if executed:
+            at = env + ENV_FPR + 8 * (rd - 1)
+            st64(at, ld64(at) | BOX)
+        st64(m + M_FP_BOX, 0)
+
+
+@inline
+def box(m: int, env: int, register: int, insn: int) -> None:
+    """An operand that is not NaN-boxed reads as the canonical NaN."""
+    if lshr(ld64(env + ENV_FPR + 8 * register), 32) != 0xFFFFFFFF:
+        substitute(m, env, register, CANONICAL_NAN, insn)
+
+
+@inline
+def nan_kind(value: int, double: bool) -> int:
+    """0: a number, 1: a quiet NaN, 2: a signalling NaN."""
+    if double:
+        magnitude = value & ((1 << 63) - 1)
+        if magnitude <= 0x7FF0_0000_0000_0000:
+            return 0
+        return 1 if magnitude & (1 << 51) else 2
+    magnitude = value & 0x7FFF_FFFF
+    if magnitude <= 0x7F80_0000:
+        return 0
+    return 1 if magnitude & (1 << 22) else 2
+
+
+@inline
+def mend_minmax(m: int, env: int, insn: int) -> None:
+    """fmin, fmax: one signalling NaN gives way to the other operand, and either raises NV."""
+    double = (insn >> 25) & 3 == FMT_D
+    rs1 = (insn >> 15) & 31
+    rs2 = (insn >> 20) & 31
+    a = ld64(env + ENV_FPR + 8 * rs1)
+    b = ld64(env + ENV_FPR + 8 * rs2)
+    kind_a = nan_kind(a, double)
+    kind_b = nan_kind(b, double)
+    if kind_a != 2 and kind_b != 2:
+        return
+    set_flags(m, env, get_flags(m, env) | NV)
+    if kind_a == 2 and kind_b == 0:
+        substitute(m, env, rs1, b, insn)
+    elif kind_b == 2 and kind_a == 0:
+        substitute(m, env, rs2, a, insn)
+
+
+@inline
+def get_flags(m: int, env: int) -> int:
+    """fflags."""
+    return call1(ld64(m + F_GET_FFLAGS), env) & 31
+
+
+@inline
+def set_flags(m: int, env: int, flags: int) -> None:
+    """Write fflags."""
+    call2(ld64(m + F_SET_FFLAGS), env, flags)
+
+
+@entry("void(i64, i64, i32, i64)")
+def on_fp(uc: int, pc: int, size: int, m: int) -> None:
+    """UC_HOOK_CODE over the single-precision instructions of a block: before each instruction."""
+    env = ld64(m + M_ENV)
+    settle(m, True)
+    if size != 4 or not ld64(env + ENV_MSTATUS) & FS:
+        return
+    offset = call2(ld64(m + F_PAGE_ADDR_CODE), env, pc)
+    if offset == -1:
+        return
+    host = ld64(m + M_RAM_HOST) + offset
+    if pc & 0xFFF == 0xFFE:
+        second = call2(ld64(m + F_PAGE_ADDR_CODE), env, pc + 2)
+        insn = ld16(host) | ld16(ld64(m + M_RAM_HOST) + second) << 16
+    else:
+        insn = ld32(host)
+    reads = operands(insn)
+    if reads & 1:
+        box(m, env, (insn >> 15) & 31, insn)
+    if reads & 2:
+        box(m, env, (insn >> 20) & 31, insn)
+    if reads & 4:
+        box(m, env, (insn >> 27) & 31, insn)
+    if reads & 8:
+        mend_minmax(m, env, insn)
+    if reads & 16:
+        st64(m + M_FP_BOX, (insn >> 7 & 31) + 1)
+        attention(m)
+    st64(m + M_FP_PC, pc)

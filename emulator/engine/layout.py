@@ -1,0 +1,178 @@
+"""The state that native code shares with Python: one block for the machine, one for each hart.
+
+Both are rows of 64-bit words in numpy memory, so that native hooks, Python and a snapshot see the
+same bytes. A constant is the byte offset of a field; `M_` fields count from the machine block, `H_`
+fields from a hart block, `R_` fields from a translation block's record.
+
+Time. A hart's clock counts cycles; `time` and `mtime` are clock / M_CYCLES_PER_TICK. While a hart
+runs, only M_BUDGET moves: the block hook takes each block's instructions off it. Everything else
+follows from it (`clock.py`):
+
+        elapsed = M_SLICE - budget left          H_INSNS + elapsed = instructions retired
+                                                 H_CLOCK + elapsed = the hart's clock
+
+Attention. The hook's fast path looks at nothing but the sign of M_BUDGET. Whoever wants the run loop
+to look at something (an interrupt, a new timer value, a stop) moves the budget to M_HOLD and puts 0
+in its place: the next block finds no budget and takes the slow path.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from . import abi
+
+
+class Words:
+    """Hands out consecutive word offsets."""
+
+    def __init__(self, start: int = 0) -> None:
+        self.size = start
+
+    def take(self, count: int = 1) -> int:
+        at = self.size
+        self.size += 8 * count
+        return at
+
+
+MAX_HARTS: Final = 8
+MAX_BANKS: Final = 16
+MAX_PAGES: Final = 64
+INFINITE: Final = 1 << 62
+"""A time or an instruction count that is never reached."""
+MAGIC: Final = 0x4857_4D41_4348_0001
+"""First word of a machine block: what ENV_LINK of one of our engines points to."""
+
+# --- the machine block ----------------------------------------------------------------------------
+_m = Words()
+M_MAGIC: Final = _m.take()
+M_UC: Final = _m.take()
+M_CS: Final = _m.take()
+M_ENV: Final = _m.take()
+M_FUNCTIONS: Final = _m.take(len(abi.FUNCTIONS))
+F_EMU_START: Final = M_FUNCTIONS
+F_EMU_STOP: Final = M_FUNCTIONS + 8
+F_TLB_FLUSH: Final = M_FUNCTIONS + 16
+F_TLB_FLUSH_IDX: Final = M_FUNCTIONS + 24
+F_TLB_SET_PAGE: Final = M_FUNCTIONS + 32
+F_TLB_RESET_DIRTY: Final = M_FUNCTIONS + 40
+F_TB_INVALIDATE: Final = M_FUNCTIONS + 48
+F_PAGE_ADDR_CODE: Final = M_FUNCTIONS + 56
+F_RAISE: Final = M_FUNCTIONS + 64
+F_GET_FFLAGS: Final = M_FUNCTIONS + 72
+F_SET_FFLAGS: Final = M_FUNCTIONS + 80
+
+M_BUDGET: Final = _m.take()  # instructions before the slow path; see "Attention"
+M_HOLD: Final = _m.take()  # the budget while attention is wanted
+M_ARMED: Final = _m.take()  # 1 while attention is wanted
+M_SLICE: Final = _m.take()  # the budget at the start of this slice
+M_CURRENT: Final = _m.take()  # record of the block being executed
+M_HART: Final = _m.take()  # block of the hart in the engine
+M_HARTS: Final = _m.take()  # the first hart block; H_SIZE apart
+M_HART_COUNT: Final = _m.take()
+M_QUANTUM: Final = _m.take()  # cycles one hart may be ahead of the next
+M_SLICE_END: Final = _m.take()  # clock at which the running hart yields to the others
+M_RUN_LIMIT: Final = _m.take()  # instructions + traps left before `run` returns
+M_NEXT_EVENT: Final = _m.take()  # clock at which a Python device wants to be called, INFINITE for none
+M_PACED: Final = _m.take()  # 1: ask before an idle machine leaps ahead in time; 2: leave given, once
+M_CYCLES_PER_TICK: Final = _m.take()
+M_TIME_OFFSET: Final = _m.take()  # mtime - clock / cycles per tick: moved by writes to mtime
+
+M_STOP: Final = _m.take()  # why run() shall return: a Stop value, 0 for not
+M_STOP_ARG: Final = _m.take()
+M_LEFT: Final = _m.take()  # 1: the block hook left the engine on purpose
+M_EVENT: Final = _m.take()  # 1: devices changed; recompute deadlines and interrupts
+M_YIELD: Final = _m.take()  # 1: give the other harts their turn (an IPI was sent)
+M_HOSTCALLS: Final = _m.take()  # 1: custom-0 instructions are host calls, not illegal
+M_STEP: Final = _m.take()  # 1: stop after one instruction
+M_TRAPS: Final = _m.take()  # traps taken, all harts
+M_LOOP_PC: Final = _m.take()  # the last trap's handler,
+M_LOOP_INSNS: Final = _m.take()  # instructions retired then,
+M_LOOP_COUNT: Final = _m.take()  # and how many traps in a row began there without any
+M_BLOCK_HOOK: Final = _m.take()  # the block hook's struct hook
+M_FP_HOOK: Final = _m.take()  # the floating-point repair hook's struct hook
+M_FP_BLOCK: Final = _m.take()  # address of the block being translated again with that hook
+M_FP_FIXES: Final = _m.take()  # registers to put back after a repaired instruction, see fpsingle
+M_FP_SAVED: Final = _m.take(6)  # {register, value} of each
+M_FP_BOX: Final = _m.take()  # register + 1 that the instruction before left to be boxed, 0 for none
+M_FP_PC: Final = _m.take()  # where that instruction is
+M_REBUILD: Final = _m.take()  # RAM offset and size of a block to discard, size 0 for none
+M_REBUILD_SIZE: Final = _m.take()
+
+M_RECORDS: Final = _m.take()  # pool of translation block records
+M_RECORD_NEXT: Final = _m.take()
+M_RECORD_END: Final = _m.take()
+
+M_BANKS: Final = _m.take(4 * MAX_BANKS)  # {base, size, host address, RAM offset}
+M_BANK_COUNT: Final = _m.take()
+M_DEVICES: Final = _m.take(2 * MAX_PAGES)  # {base, size} of each device's registers
+M_DEVICE_COUNT: Final = _m.take()
+M_HAS_CODE: Final = _m.take()  # a byte per RAM page: 1 when translations were made of it
+M_RAM_HOST: Final = _m.take()  # host address of RAM offset 0
+M_FAST_STORES: Final = _m.take()  # 0: every store takes the engine's slow path (fallback)
+M_SINK: Final = _m.take()  # physical address of the page that swallows stores to ROM
+M_ROM_BASE: Final = _m.take()
+M_ROM_SIZE: Final = _m.take()
+
+M_CLINT: Final = _m.take()  # device states, 0 where the board has none
+M_PLIC: Final = _m.take()
+M_TRACE: Final = _m.take()  # trace ring, 0 when not tracing: see trace.py
+M_TRACE_MASK: Final = _m.take()
+M_SIZE: Final = _m.size
+
+# --- a hart block ---------------------------------------------------------------------------------
+_h = Words()
+H_ENV: Final = _h.take(192)  # the hart's engine state while another hart runs
+H_ID: Final = _h.take()
+H_CLOCK: Final = _h.take()  # cycles, at the start of the slice
+H_INSNS: Final = _h.take()  # instructions retired, likewise
+H_WAITING: Final = _h.take()  # 1: in WFI
+H_WAKE: Final = _h.take()  # clock of whoever raised an interrupt for a waiting hart
+H_STARTED: Final = _h.take()
+H_MTIMECMP: Final = _h.take()
+H_MIP_LINES: Final = _h.take()  # interrupt lines from devices: MSIP MTIP MEIP SEIP
+H_MIP_SOFT: Final = _h.take()  # bits software set: SSIP STIP SEIP
+H_USER_PAGES: Final = _h.take()  # 1: the S-mode TLB holds user pages filled under SUM
+H_SPIN_PC: Final = _h.take()  # WFI that fell through at once: where, and how often in a row
+H_SPIN_COUNT: Final = _h.take()
+H_CYCLE_BASE: Final = _h.take()  # mcycle = clock + base, while it counts; its value while inhibited
+H_INSTRET_BASE: Final = _h.take()
+H_COUNTINHIBIT: Final = _h.take()
+H_MENVCFG: Final = _h.take()
+H_SENVCFG: Final = _h.take()
+H_PMP_CFG: Final = _h.take(16)
+H_PMP_ADDR: Final = _h.take(16)
+H_PMP_FIRST: Final = _h.take(16)  # decoded: first and last byte of each entry, first > last when off
+H_PMP_LAST: Final = _h.take(16)
+H_PMP_ACTIVE: Final = _h.take()  # number of entries up to the last that is not off
+H_PMP_LOCKED: Final = _h.take()  # 1: some entry binds M-mode
+H_HPM_EVENT: Final = _h.take(32)
+H_HPM_COUNTER: Final = _h.take(32)
+H_TRAPS: Final = _h.take()
+H_SIZE: Final = _h.size
+
+# --- a translation block's record -----------------------------------------------------------------
+_r = Words()
+R_MACHINE: Final = _r.take()  # the machine block
+R_COUNT: Final = _r.take()  # instructions in the block; negative: look at R_FLAGS first
+R_PC: Final = _r.take()  # virtual address of its first instruction
+R_FLAGS: Final = _r.take()
+R_SIZE: Final = _r.size
+RECORD_REBUILD: Final = 1  # single-precision instructions inside: translate again with their hook
+"""Flags of a record."""
+
+# --- why run() returns ----------------------------------------------------------------------------
+STOP_NONE: Final = 0
+STOP_LIMIT: Final = 1  # M_RUN_LIMIT used up
+STOP_IDLE: Final = 2  # every hart waits and no timer is armed
+STOP_TRAP_LOOP: Final = 3  # a trap handler that traps on its own first instruction
+STOP_REQUEST: Final = 4  # a device, a host call or Python asked
+STOP_HOSTCALL: Final = 5
+STOP_BREAK: Final = 6
+STOP_ENGINE: Final = 7  # uc_emu_start failed; M_STOP_ARG is its error
+STOP_STEP: Final = 8
+STOP_RECORDS: Final = 9  # record pool exhausted: Python flushes and calls again
+STOP_TRACE: Final = 10  # trace ring full
+STOP_CONSOLE: Final = 11  # console output waits to be taken
+STOP_EVENT: Final = 12  # M_NEXT_EVENT is reached
+STOP_PACE: Final = 13  # about to leap M_STOP_ARG cycles ahead

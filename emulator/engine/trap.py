@@ -1,0 +1,232 @@
+"""Trap entry: exceptions as the engine reports them, interrupts as the run loop decides them.
+
+The engine calls `on_exception` with pc = epc + 4 (its own quirk, also for compressed instructions)
+and the exception number; `on_breakpoint` for ebreak, with pc exact. Both end in `enter`, which does
+what privileged specification 3.1.6 to 3.1.15 and 4.1 say: delegation, xepc, xcause, xtval, the
+xPIE/xPP stack, vectored mode.
+
+Mended here:
+- xtval of an illegal instruction is the instruction (the engine gives 0);
+- a fault by an AMO or SC is a store/AMO fault, also when its read half found it (3.1.15);
+- a 32-bit instruction that straddles into a page that cannot be fetched faults at its own address
+  (the engine reports the start of the block it was translating);
+- an instruction that traps is not retired (3.1.10): the block's count is corrected.
+"""
+
+from __future__ import annotations
+
+from .abi import (
+    ACCESS_FETCH, CS_CFLAGS_NEXT_TB, ENV_BADADDR, ENV_LOAD_RES, ENV_MCAUSE, ENV_MEDELEG, ENV_MEPC, ENV_MIDELEG, ENV_MSTATUS, ENV_MTVAL,
+    ENV_MTVEC, ENV_PC, ENV_PRIV, ENV_SCAUSE, ENV_SEPC, ENV_STVAL, ENV_STVEC,
+)
+from .clock import attention, request_stop, retired, spend
+from .fpsingle import settle
+from .layout import (
+    F_EMU_STOP, F_TLB_FLUSH_IDX, H_TRAPS, M_CS, M_CURRENT, M_ENV, M_FP_PC, M_HART, M_LEFT, M_LOOP_COUNT, M_LOOP_INSNS, M_LOOP_PC,
+    M_RUN_LIMIT, M_STEP, M_STOP, M_TRAPS, M_UC, R_COUNT, R_PC, STOP_HOSTCALL, STOP_STEP, STOP_TRAP_LOOP,
+    M_HOSTCALLS,
+)
+from .mmu import fetch_parcel, host_address, translate
+from .native import entry, inline
+from .prims import call1, call2, ld8, ld64, st32, st64
+from .riscv import (
+    BREAKPOINT, ECALL_U, FETCH_ACCESS, FETCH_MISALIGNED, FETCH_PAGE, ILLEGAL, LOAD_ACCESS, LOAD_MISALIGNED, LOAD_PAGE,
+    MIE, MPIE, MPP, MPP_SHIFT, MPRV, PRV_M, PRV_S, SIE, SPIE, SPP,
+)
+
+INTERRUPT = -(1 << 63)
+LOOP_LIMIT = 4096
+"""Traps in a row, each at its handler's first instruction and none retired between, that count as a trap loop."""
+CUSTOM_0 = 0x0B
+"""Major opcode of the host call (unprivileged specification, table 24.1: custom-0)."""
+
+
+@inline
+def leave(m: int) -> None:
+    """Make the engine return to the run loop before the next block."""
+    st64(m + M_LEFT, 1)
+    call1(ld64(m + F_EMU_STOP), ld64(m + M_UC))
+
+
+@inline
+def enter(m: int, env: int, cause: int, interrupt: int, tval: int, epc: int) -> None:
+    """Take a trap: `interrupt` 0 or 1, `cause` its number, `epc` where to return to."""
+    priv = ld64(env + ENV_PRIV)
+    status = ld64(env + ENV_MSTATUS)
+    delegated = ld64(env + ENV_MIDELEG) if interrupt else ld64(env + ENV_MEDELEG)
+    code = cause | INTERRUPT if interrupt else cause
+    if priv <= PRV_S and (delegated >> cause) & 1:
+        stacked = status & ~(SPIE | SIE | SPP)
+        if status & SIE:
+            stacked |= SPIE
+        if priv == PRV_S:
+            stacked |= SPP
+        st64(env + ENV_SCAUSE, code)
+        st64(env + ENV_SEPC, epc)
+        st64(env + ENV_STVAL, tval)
+        vector = ld64(env + ENV_STVEC)
+        st64(env + ENV_PRIV, PRV_S)
+    else:
+        stacked = status & ~(MPIE | MIE | MPP)
+        if status & MIE:
+            stacked |= MPIE
+        stacked |= priv << MPP_SHIFT
+        st64(env + ENV_MCAUSE, code)
+        st64(env + ENV_MEPC, epc)
+        st64(env + ENV_MTVAL, tval)
+        vector = ld64(env + ENV_MTVEC)
+        st64(env + ENV_PRIV, PRV_M)
+        if status & MPRV:  # MPP changed, and with it what M-mode's data accesses see
+            call2(ld64(m + F_TLB_FLUSH_IDX), ld64(m + M_CS), 1 << PRV_M)
+            attention(m)
+    st64(env + ENV_MSTATUS, stacked)
+    pc = vector & ~3
+    if interrupt and vector & 1:
+        pc += 4 * cause
+    st64(env + ENV_PC, pc)
+    st64(env + ENV_LOAD_RES, -1)
+    h = ld64(m + M_HART)
+    st64(h + H_TRAPS, ld64(h + H_TRAPS) + 1)
+    st64(m + M_TRAPS, ld64(m + M_TRAPS) + 1)
+    st64(m + M_RUN_LIMIT, ld64(m + M_RUN_LIMIT) - 1)
+
+
+@inline
+def watch_for_loop(m: int, epc: int, pc: int) -> None:
+    """Stop a hart whose trap handler cannot even begin: it would trap forever and retire nothing."""
+    count = retired(m)
+    if epc == ld64(m + M_LOOP_PC) and count == ld64(m + M_LOOP_INSNS):
+        st64(m + M_LOOP_COUNT, ld64(m + M_LOOP_COUNT) + 1)
+        if ld64(m + M_LOOP_COUNT) > LOOP_LIMIT:
+            request_stop(m, STOP_TRAP_LOOP, epc)
+    else:
+        st64(m + M_LOOP_COUNT, 0)
+    st64(m + M_LOOP_PC, pc)
+    st64(m + M_LOOP_INSNS, count)
+
+
+@inline
+def instruction_at(m: int, env: int, va: int) -> int:
+    """The instruction at `va`: 16 or 32 bits, 0 if it cannot be fetched."""
+    mode = ld64(env + ENV_PRIV)
+    low = fetch_parcel(m, env, va, mode)
+    if low < 0:
+        return 0
+    if low & 3 != 3:
+        return low
+    high = fetch_parcel(m, env, va + 2, mode)
+    return low | high << 16 if high >= 0 else 0
+
+
+@inline
+def distance(m: int, env: int, start: int, end: int, bound: int) -> int:
+    """Number of instructions from `start` up to `end`, -1 if `end` is not among the first `bound`."""
+    mode = ld64(env + ENV_PRIV)
+    h = ld64(m + M_HART)
+    page = -1
+    host = 0
+    va = start
+    for n in range(bound + 1):
+        if va == end:
+            return n
+        if va >> 12 != page:
+            page = va >> 12
+            cause, pa, _, _ = translate(m, h, env, va, ACCESS_FETCH, mode)
+            host = host_address(m, pa & ~0xFFF) if cause < 0 else 0
+            if host == 0:
+                return -1
+        va += 4 if ld8(host + (va & 0xFFF)) & 3 == 3 else 2
+    return -1
+
+
+@inline
+def uncount(m: int, env: int, epc: int) -> None:
+    """Correct the instruction count for a block that ended early, at `epc`."""
+    record = ld64(m + M_CURRENT)
+    if record == 0:
+        return
+    count = ld64(record + R_COUNT)
+    if count < 0:
+        count = -count
+    done = distance(m, env, ld64(record + R_PC), epc, count)
+    if done >= 0:
+        spend(m, done - count)
+
+
+@inline
+def take(m: int, env: int, cause: int, tval: int, epc: int) -> None:
+    """Take exception `cause`, and whatever else a trap in the engine entails."""
+    enter(m, env, cause, 0, tval, epc)
+    watch_for_loop(m, epc, ld64(env + ENV_PC))
+    if ld64(m + M_STEP):
+        request_stop(m, STOP_STEP, 0)
+    if ld64(m + M_STOP) or ld64(m + M_RUN_LIMIT) <= 0:
+        leave(m)
+
+
+@inline
+def straddles(m: int, env: int, epc: int, fault: int) -> int:
+    """Length limit for a block at `epc` to end before the instruction that straddles into `fault`.
+
+    0 when that instruction is the block's first, or when nothing straddles.
+    """
+    if fault & 0xFFF or epc >= fault or fault - epc > 0x1000:
+        return 0
+    n = distance(m, env, epc, fault - 2, 0x800)
+    return n if n > 0 else 0
+
+
+@entry("void(i64, i32, i64)")
+def on_exception(uc: int, number: int, m: int) -> None:
+    """UC_HOOK_INTR: the engine raised exception `number`."""
+    env = ld64(m + M_ENV)
+    epc = ld64(env + ENV_PC) - 4
+    settle(m, epc != ld64(m + M_FP_PC))
+    if number == FETCH_PAGE or number == FETCH_ACCESS:
+        fault = ld64(env + ENV_BADADDR)
+        st64(env + ENV_PC, epc)
+        limit = straddles(m, env, epc, fault)
+        if limit > 0:  # run what stands before it, then fault at it
+            st32(ld64(m + M_CS) + CS_CFLAGS_NEXT_TB, limit)
+            return
+        take(m, env, number, fault, epc)
+        return
+    cause = number
+    tval = 0
+    if number == ILLEGAL:
+        tval = instruction_at(m, env, epc)
+        if tval & 0x7F == CUSTOM_0 and ld64(m + M_HOSTCALLS):
+            uncount(m, env, epc)
+            st64(env + ENV_PC, epc)
+            request_stop(m, STOP_HOSTCALL, tval)
+            leave(m)
+            return
+    elif number == ECALL_U:
+        cause = ECALL_U + ld64(env + ENV_PRIV)
+    elif number == FETCH_MISALIGNED:
+        tval = ld64(env + ENV_BADADDR)
+    else:
+        tval = ld64(env + ENV_BADADDR)
+        if number == LOAD_PAGE or number == LOAD_ACCESS or number == LOAD_MISALIGNED:
+            insn = instruction_at(m, env, epc)
+            if insn & 0x7F == 0x2F and (insn >> 27) & 31 != 2:  # an AMO or SC, not LR
+                cause = number + 2
+    uncount(m, env, epc)
+    take(m, env, cause, tval, epc)
+
+
+@entry("i8(i64, i64)")
+def on_breakpoint(uc: int, m: int) -> int:
+    """UC_HOOK_INSN_INVALID: an ebreak; True, it is handled."""
+    env = ld64(m + M_ENV)
+    epc = ld64(env + ENV_PC)
+    settle(m, epc != ld64(m + M_FP_PC))
+    uncount(m, env, epc)
+    take(m, env, BREAKPOINT, epc, epc)
+    return 1
+
+
+@inline
+def take_interrupt(m: int, env: int, number: int) -> None:
+    """Take interrupt `number` between two blocks."""
+    enter(m, env, number, 1, 0, ld64(env + ENV_PC))

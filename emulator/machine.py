@@ -1,0 +1,345 @@
+"""The machine: a board come to life.
+
+    machine = Machine(Board(harts=2))
+    machine.boot(kernel=load_image(data, "hello.elf", 0x8020_0000), firmware=sbi)
+    stop = machine.run()
+    assert stop.ok and machine.console.endswith(b"bye\\n")
+
+A machine is deterministic: what it does depends on its board, what was loaded, and what is fed to
+its console, and on nothing else.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from . import bootrom
+from .board import Board
+from .bus import Bus
+from .devices.device import Device, NativeDevice
+from .devices.plic import Plic
+from .devices.uart16550 import Uart16550
+from .engine import layout
+from .engine.engine import Engine
+from .errors import BoardError, DeviceFailedError, EngineError
+from .hart import Hart
+from .loader.model import Image
+from .loader.placement import Plan
+from .ram import SINK_BASE, Ram, Range
+from .stop import (
+    Deadlock, Exited, HostCall, Interrupted, Matched, ResetRequested, Stepped, Stop, TrapLoop, Watchdog,
+)
+
+SLICE = 20_000_000
+"""Instructions between two looks at the host (keyboard, clock): some 50 ms."""
+
+
+class Machine:
+    """A machine built from `board` (by default one hart and 128 MiB).
+
+    `notice` is called with a line of text when the first start on a host compiles native code.
+    `on_output` is called with every piece of console output as it appears; `console` keeps it all.
+    Raises BoardError or EngineError.
+    """
+
+    def __init__(self, board: Board | None = None, *, notice: Callable[[str], None] | None = None,
+                 on_output: Callable[[bytes], None] | None = None) -> None:
+        self.board = board or Board()
+        self.on_output = on_output
+        self.reboot = True
+        """Whether a guest's reset request restarts the machine, or stops it (ResetRequested)."""
+        self._console = bytearray()
+        self._stop: Stop | None = None
+        self._failure: BaseException | None = None
+        self._events: list[tuple[int, int, Callable[[], None]]] = []
+        self._event_number = 0
+        self._plan: Plan | None = None
+        self.ram = Ram(self.board.rom, self.board.banks)
+        self.engine = Engine(self.board.harts, notice)
+        self.devices: tuple[Device, ...] = tuple(make() for make in self.board.devices)
+        self.bus = Bus(self.ram, self.devices, self.engine)
+        self.harts = tuple(Hart(self, number) for number in range(self.board.harts))
+        self._wire()
+        self.reset()
+
+    # --- construction -----------------------------------------------------------------------------
+
+    def _wire(self) -> None:
+        """Put RAM and devices on the engine's bus."""
+        engine = self.engine
+        for part, offset in self.ram.regions():
+            engine.add_memory(part.base, part.size, self.ram.host + offset)
+        engine.add_sink(SINK_BASE, self.ram.host + self.ram.sink_offset)
+        engine.set_word(layout.M_ROM_BASE, self.board.rom.base)
+        engine.set_word(layout.M_ROM_SIZE, self.board.rom.size)
+        engine.set_word(layout.M_QUANTUM, self.board.quantum)
+        engine.set_word(layout.M_CYCLES_PER_TICK, self.board.clock_hz // self.board.timebase_hz)
+        engine.seal_memory()
+        taken: list[tuple[Range, str]] = [(part, "memory") for part, _ in self.ram.regions()]
+        for device in self.devices:
+            registers = Range(device.base, device.size)
+            for other, name in taken:
+                if registers.overlaps(other):
+                    raise BoardError(f"device {device.name} ({registers}) overlaps {name} ({other})")
+            taken.append((registers, device.name))
+            device.attach(self)
+            if isinstance(device, NativeDevice):
+                engine.add_native_device(device.base, device.size, type(device).native_read,
+                                         type(device).native_write, device.address)
+            else:
+                engine.add_python_device(device.base, device.size, self._guarded_read(device),
+                                         self._guarded_write(device))
+
+    def _guarded_read(self, device: Device) -> Callable[[int, int], int]:
+        def read(offset: int, size: int) -> int:
+            try:
+                return device.read(offset, size)
+            except BaseException as why:
+                self._fail(device, f"read of {size} bytes at {offset:#x}", why)
+                return 0
+
+        return read
+
+    def _guarded_write(self, device: Device) -> Callable[[int, int, int], None]:
+        def write(offset: int, size: int, value: int) -> None:
+            try:
+                device.write(offset, size, value)
+            except BaseException as why:
+                self._fail(device, f"write of {value:#x} ({size} bytes) at {offset:#x}", why)
+
+        return write
+
+    def _fail(self, device: Device, what: str, why: BaseException) -> None:
+        """Remember a device's exception, and stop at the next block: it cannot pass through the engine."""
+        if self._failure is None:
+            if isinstance(why, Exception):
+                failure = DeviceFailedError(f"device {device.name}: {what} raised {type(why).__name__}: {why}")
+                failure.__cause__ = why
+                self._failure = failure
+            else:
+                self._failure = why
+        self.engine.request_stop()
+
+    # --- what the machine is made of ----------------------------------------------------------------
+
+    @property
+    def uart(self) -> Uart16550:
+        """The console's UART; BoardError on a board without one."""
+        for device in self.devices:
+            if isinstance(device, Uart16550):
+                return device
+        raise BoardError("this board has no UART")
+
+    @property
+    def console(self) -> bytes:
+        """Everything the guest has sent to the console so far."""
+        return bytes(self._console)
+
+    @property
+    def clock(self) -> int:
+        """The running hart's clock, in cycles since reset."""
+        return self.engine.now()
+
+    @property
+    def instructions(self) -> int:
+        """Instructions retired by all harts since reset."""
+        return sum(hart.instructions for hart in self.harts)
+
+    def set_irq(self, source: int, level: bool) -> None:
+        """Drive an interrupt line into the PLIC; nothing on a board without one."""
+        for device in self.devices:
+            if isinstance(device, Plic):
+                device.set_irq(source, level)
+
+    # --- booting --------------------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """Power on: harts at the boot ROM in M-mode, devices reset, what `boot` loaded loaded again.
+
+        RAM keeps what nothing was loaded over, as on a warm reset.
+        """
+        self._events.clear()
+        self.engine.set_word(layout.M_NEXT_EVENT, layout.INFINITE)
+        self.engine.reset(self.board.rom.base)
+        for device in self.devices:
+            device.reset()
+        if self._plan is not None:
+            self._write(self._plan)
+
+    def boot(self, *, kernel: Image | None = None, firmware: Image | None = None, initrd: bytes | None = None,
+             bootargs: str = "", device_tree: bytes | None = None) -> Plan:
+        """Load everything where QEMU's virt board would, and reset; what went where.
+
+        Without `firmware` harts start at the kernel's... start of RAM in M-mode, as with QEMU's `-bios none`.
+        `device_tree` replaces the board's own. Raises PlacementError or DeviceTreeError.
+        """
+        from .booting import plan
+
+        self._plan = plan(self.board, self.device_nodes(), kernel=kernel, firmware=firmware, initrd=initrd,
+                          bootargs=bootargs, device_tree=device_tree)
+        self.reset()
+        return self._plan
+
+    def device_nodes(self) -> list[object]:
+        """The devices' nodes for the device tree, in the board's order."""
+        return [node for node in (device.node() for device in self.devices) if node is not None]
+
+    def _write(self, plan: Plan) -> None:
+        for part in plan.placed:
+            view = self.bus.memory(part.address, part.size)
+            view[:len(part.data)] = np.frombuffer(part.data, dtype=np.uint8)
+            view[len(part.data):] = 0
+            self.bus.discard_code(part.address, part.size)
+        self.bus.write(self.board.rom.base, bootrom.contents(plan.entry, plan.device_tree, plan.next_address or 0))
+
+    # --- running --------------------------------------------------------------------------------------
+
+    def run(self, max_insns: int | None = None, timeout: float | None = None,
+            poll: Callable[[int], bytes | None] | None = None) -> Stop:
+        """Run until the guest ends, `max_insns` instructions (and traps) or `timeout` seconds have passed.
+
+        `poll(cycles)` is asked for console input now and then, with 0, and when every hart waits, with
+        the cycles until something happens by itself (-1: nothing ever will); it may wait that long,
+        and gives the input, b"" for none yet, or None when there will never be more.
+        Raises DeviceFailedError when a Python device raised, EngineError when the engine failed.
+        """
+        left = max_insns if max_insns is not None else layout.INFINITE
+        ends = time.monotonic() + timeout if timeout is not None else None
+        self.engine.set_word(layout.M_PACED, 1 if poll is not None else 0)
+        while True:
+            chunk = min(left, SLICE)
+            self.engine.set_word(layout.M_RUN_LIMIT, chunk)
+            try:
+                reason = self.engine.run()
+            except KeyboardInterrupt:
+                return Interrupted()
+            left -= chunk - self.engine.word(layout.M_RUN_LIMIT)
+            self._take_output()
+            stop = self._handle(reason, poll)
+            if stop is None and left <= 0:
+                stop = Watchdog("instructions", max_insns or 0, self.harts[0].pc)
+            if stop is None and ends is not None and time.monotonic() >= ends:
+                assert timeout is not None
+                stop = Watchdog("seconds", timeout, self.harts[0].pc)
+            if stop is not None:
+                return stop
+
+    def step(self) -> Stop:
+        """Run one instruction on the hart whose turn it is (an instruction that traps counts)."""
+        self.engine.set_word(layout.M_STEP, 1)
+        try:
+            return self.run(max_insns=1 << 20)
+        finally:
+            self.engine.set_word(layout.M_STEP, 0)
+
+    def expect(self, pattern: bytes, max_insns: int | None = None, timeout: float | None = None) -> Stop:
+        """Run until `pattern` appears in console output not seen by an earlier `expect`; Matched, or why not.
+
+        The machine stops right behind the pattern's last byte, so that input fed then arrives at the
+        same instruction in every run.
+        """
+        self.uart.watch(True)
+        self._pattern = pattern
+        try:
+            return self.run(max_insns, timeout)
+        finally:
+            self._pattern = b""
+            self.uart.watch(False)
+
+    _pattern = b""
+    _searched = 0
+
+    def feed(self, data: bytes) -> None:
+        """Type `data` at the console."""
+        self.uart.feed(data)
+
+    def request_stop(self, stop: Stop) -> None:
+        """Make `run` return `stop` before the next block; for devices."""
+        if self._stop is None:
+            self._stop = stop
+        self.engine.request_stop()
+
+    def schedule(self, clock: int, action: Callable[[], None]) -> None:
+        """Call `action` when the machine's clock reaches `clock`; for devices."""
+        self._event_number += 1
+        heapq.heappush(self._events, (clock, self._event_number, action))
+        self.engine.set_next_event(self._events[0][0])
+
+    def _handle(self, reason: int, poll: Callable[[int], bytes | None] | None) -> Stop | None:
+        """What the run loop's reason means to us: a Stop, or None to go on."""
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        if self._pattern and self._matched():
+            return Matched()
+        if self._stop is not None:
+            stop, self._stop = self._stop, None
+            if isinstance(stop, ResetRequested) and self.reboot:
+                self.reset()
+                return None
+            return stop
+        arg = self.engine.word(layout.M_STOP_ARG)
+        hart = self.engine.current_hart
+        if reason == layout.STOP_EVENT:
+            self._run_events()
+        elif reason == layout.STOP_IDLE:
+            if poll is None or not self._wait_for_input(poll, -1):
+                return Deadlock(tuple(h.pc for h in self.harts))
+        elif reason == layout.STOP_PACE:
+            if poll is not None:
+                self._wait_for_input(poll, arg)
+            self.engine.set_word(layout.M_PACED, 2)
+        elif reason == layout.STOP_TRAP_LOOP:
+            state = self.harts[hart]
+            side = "s" if state.priv == 1 else "m"
+            return TrapLoop(hart, state.pc, state.read_csr(side + "cause"), state.read_csr(side + "tval"))
+        elif reason == layout.STOP_HOSTCALL:
+            return HostCall(hart, arg)
+        elif reason == layout.STOP_STEP:
+            return Stepped()
+        elif reason == layout.STOP_ENGINE:
+            raise EngineError(f"the engine stopped with error {arg} on hart {hart} at {self.harts[hart].pc:#x}; "
+                              "this is a defect of Hartwell, please report it")
+        if poll is not None and reason == layout.STOP_LIMIT:
+            self._wait_for_input(poll, 0)
+        self.uart.refill()
+        return None
+
+    def _wait_for_input(self, poll: Callable[[int], bytes | None], cycles: int) -> bool:
+        """Ask for console input; False when there will never be more."""
+        data = poll(cycles)
+        if data:
+            self.uart.feed(data)
+        return data is not None
+
+    def _run_events(self) -> None:
+        now = self.clock
+        while self._events and self._events[0][0] <= now:
+            heapq.heappop(self._events)[2]()
+        self.engine.set_next_event(self._events[0][0] if self._events else layout.INFINITE)
+
+    def _take_output(self) -> None:
+        data = self.uart.take_output()
+        if data:
+            self._console += data
+            if self.on_output is not None:
+                self.on_output(data)
+
+    def _matched(self) -> bool:
+        at = self._console.find(self._pattern, self._searched)
+        if at < 0:
+            self._searched = max(self._searched, len(self._console) - len(self._pattern) + 1)
+            return False
+        self._searched = at + len(self._pattern)
+        return True
+
+    def close(self) -> None:
+        """Free the engine; the machine cannot run afterwards."""
+        self.engine.close()
+
+
+__all__ = ["Exited", "Machine", "Stop"]

@@ -1,0 +1,134 @@
+"""Why a machine stopped: one small class per reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A reason to stop. `ok` tells whether the guest ended as it wanted to, and reported success."""
+
+    @property
+    def ok(self) -> bool:
+        return False
+
+    def __str__(self) -> str:
+        return "stopped"
+
+
+@dataclass(frozen=True)
+class Exited(Stop):
+    """The guest ended the machine through the test finisher, with exit code `code` (0 … 65535)."""
+
+    code: int
+
+    @property
+    def ok(self) -> bool:
+        return self.code == 0
+
+    def __str__(self) -> str:
+        return f"the guest exited with code {self.code}"
+
+
+@dataclass(frozen=True)
+class ResetRequested(Stop):
+    """The guest asked for a reset, and the machine was told not to do it by itself."""
+
+    def __str__(self) -> str:
+        return "the guest asked for a reset"
+
+
+@dataclass(frozen=True)
+class Watchdog(Stop):
+    """A limit was reached: `limit` of `unit` ("instructions" or "seconds"), hart 0 then at `pc`."""
+
+    unit: str
+    limit: float
+    pc: int
+
+    def __str__(self) -> str:
+        return f"the limit of {self.limit:,.15g} {self.unit} was reached (hart 0 at {self.pc:#x})"
+
+
+@dataclass(frozen=True)
+class Deadlock(Stop):
+    """Every hart waits in WFI, and nothing is left that could wake one."""
+
+    pcs: tuple[int, ...]
+
+    def __str__(self) -> str:
+        where = ", ".join(f"hart {hart} at {pc:#x}" for hart, pc in enumerate(self.pcs))
+        return f"every hart waits in WFI with no interrupt to come ({where})"
+
+
+@dataclass(frozen=True)
+class TrapLoop(Stop):
+    """A hart traps at the first instruction of its own trap handler, forever."""
+
+    hart: int
+    pc: int
+    cause: int
+    value: int
+
+    def __str__(self) -> str:
+        return (f"hart {self.hart} is in a trap loop: its handler at {self.pc:#x} traps at once "
+                f"(cause {self.cause}: {CAUSES.get(self.cause, 'reserved')}, value {self.value:#x})")
+
+
+@dataclass(frozen=True)
+class Breakpoint(Stop):
+    """A hart reached a breakpoint; the instruction there has not run."""
+
+    hart: int
+    pc: int
+
+    def __str__(self) -> str:
+        return f"hart {self.hart} is at the breakpoint {self.pc:#x}"
+
+
+@dataclass(frozen=True)
+class Stepped(Stop):
+    """The one instruction that was asked for has run (or has trapped)."""
+
+    def __str__(self) -> str:
+        return "one instruction ran"
+
+
+@dataclass(frozen=True)
+class HostCall(Stop):
+    """A hart executed a custom-0 instruction, `instruction`, at its pc, which has not moved."""
+
+    hart: int
+    instruction: int
+
+    def __str__(self) -> str:
+        return f"hart {self.hart} made host call {self.instruction:#010x}"
+
+
+@dataclass(frozen=True)
+class Interrupted(Stop):
+    """The user ended the run (Ctrl-C, or Ctrl-A x at the console)."""
+
+    def __str__(self) -> str:
+        return "ended by the user"
+
+
+@dataclass(frozen=True)
+class Matched(Stop):
+    """The console printed what `Machine.expect` waited for."""
+
+    def __str__(self) -> str:
+        return "the console printed the expected text"
+
+
+CAUSES = {
+    0: "instruction address misaligned", 1: "instruction access fault", 2: "illegal instruction", 3: "breakpoint",
+    4: "load address misaligned", 5: "load access fault", 6: "store/AMO address misaligned", 7: "store/AMO access fault",
+    8: "environment call from U-mode", 9: "environment call from S-mode", 11: "environment call from M-mode",
+    12: "instruction page fault", 13: "load page fault", 15: "store/AMO page fault",
+}
+"""Names of the exception causes (privileged specification, table 3.6)."""
+INTERRUPTS = {1: "S software interrupt", 3: "M software interrupt", 5: "S timer interrupt", 7: "M timer interrupt",
+              9: "S external interrupt", 11: "M external interrupt"}
+"""Names of the interrupts (ibid.)."""

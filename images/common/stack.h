@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT */
+#define MAX_HARTS 8
+#define STACK_SHIFT 13

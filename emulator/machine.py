@@ -174,19 +174,15 @@ class Machine:
              bootargs: str = "", device_tree: bytes | None = None) -> Plan:
         """Load everything where QEMU's virt board would, and reset; what went where.
 
-        Without `firmware` harts start at the kernel's... start of RAM in M-mode, as with QEMU's `-bios none`.
+        Without `firmware` harts start in the kernel, in M-mode, as with QEMU's `-bios none`.
         `device_tree` replaces the board's own. Raises PlacementError or DeviceTreeError.
         """
         from .booting import plan
 
-        self._plan = plan(self.board, self.device_nodes(), kernel=kernel, firmware=firmware, initrd=initrd,
+        self._plan = plan(self.board, self.devices, kernel=kernel, firmware=firmware, initrd=initrd,
                           bootargs=bootargs, device_tree=device_tree)
         self.reset()
         return self._plan
-
-    def device_nodes(self) -> list[object]:
-        """The devices' nodes for the device tree, in the board's order."""
-        return [node for node in (device.node() for device in self.devices) if node is not None]
 
     def _write(self, plan: Plan) -> None:
         for part in plan.placed:

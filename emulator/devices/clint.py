@@ -25,7 +25,7 @@ from ..engine.riscv import MSIP
 from .device import NativeDevice
 
 if TYPE_CHECKING:
-    from ..devicetree import Node
+    from ..devicetree import Cell, Node
     from ..machine import Machine
 
 MSIP_BASE, MTIMECMP_BASE, MTIME = 0x0000, 0x4000, 0xBFF8
@@ -100,13 +100,13 @@ class Clint(NativeDevice):
         machine.engine.set_word(M_CLINT, self.address)
 
     def node(self) -> Node:
-        from ..devicetree import Node, Ref
+        from ..devicetree import Node, Ref, reg
 
         assert self.machine is not None
-        lines: list[int | Ref] = []
+        lines: list[Cell] = []
         for hart in range(self.machine.board.harts):
             lines += [Ref(f"cpu{hart}_intc"), 3, Ref(f"cpu{hart}_intc"), 7]
         return Node(f"clint@{self.base:x}", {
             "compatible": ["sifive,clint0", "riscv,clint0"],
-            "reg": [0, self.base, 0, self.size],
+            "reg": reg((self.base, self.size)),
             "interrupts-extended": lines})

@@ -51,6 +51,10 @@ class Device(ABC):
         """The device's node under /soc in the device tree; None for a device that has none."""
         return None
 
+    def root_nodes(self) -> list[Node]:
+        """Nodes of the device that stand at the root of the device tree."""
+        return []
+
     def reset(self) -> None:
         """Go back to the power-on state."""
 

@@ -44,7 +44,13 @@ class Finisher(Device):
             self.machine.request_stop(ResetRequested())
 
     def node(self) -> Node:
-        from ..devicetree import Node
+        from ..devicetree import Node, reg
 
         return Node(f"test@{self.base:x}", {
-            "compatible": ["sifive,test1", "sifive,test0", "syscon"], "reg": [0, self.base, 0, self.size]}, label="test")
+            "compatible": ["sifive,test1", "sifive,test0", "syscon"], "reg": reg((self.base, self.size))}, label="test")
+
+    def root_nodes(self) -> list[Node]:
+        from ..devicetree import Node, Ref
+
+        return [Node(name, {"compatible": f"syscon-{name}", "regmap": Ref("test"), "offset": 0, "value": value})
+                for name, value in (("reboot", RESET), ("poweroff", PASS))]

@@ -107,8 +107,8 @@ class GoldfishRtc(Device):
             self._set_alarm(state["alarm"])
 
     def node(self) -> Node:
-        from ..devicetree import Node, Ref
+        from ..devicetree import Node, Ref, reg
 
         return Node(f"rtc@{self.base:x}", {
-            "compatible": "google,goldfish-rtc", "reg": [0, self.base, 0, self.size],
+            "compatible": "google,goldfish-rtc", "reg": reg((self.base, self.size)),
             "interrupts": self.irq, "interrupt-parent": Ref("plic")})

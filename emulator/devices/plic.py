@@ -24,7 +24,7 @@ from ..engine.riscv import MEIP, SEIP
 from .device import NativeDevice
 
 if TYPE_CHECKING:
-    from ..devicetree import Node
+    from ..devicetree import Cell, Node
     from ..machine import Machine
 
 SOURCES = 96
@@ -191,14 +191,14 @@ class Plic(NativeDevice):
         set_irq(self.address, source, int(level))
 
     def node(self) -> Node:
-        from ..devicetree import Node, Ref
+        from ..devicetree import Node, Ref, reg
 
         assert self.machine is not None
-        lines: list[int | Ref] = []
+        lines: list[Cell] = []
         for hart in range(self.machine.board.harts):
             lines += [Ref(f"cpu{hart}_intc"), 11, Ref(f"cpu{hart}_intc"), 9]
         return Node(f"plic@{self.base:x}", {
             "compatible": ["sifive,plic-1.0.0", "riscv,plic0"],
-            "reg": [0, self.base, 0, self.size],
+            "reg": reg((self.base, self.size)),
             "#address-cells": 0, "#interrupt-cells": 1, "interrupt-controller": True,
             "interrupts-extended": lines, "riscv,ndev": SOURCES}, label="plic")

@@ -238,10 +238,10 @@ class Uart16550(NativeDevice):
         self._set(U_WATCHED, int(on))
 
     def node(self) -> Node:
-        from ..devicetree import Node, Ref
+        from ..devicetree import Node, Ref, reg
 
         return Node(f"serial@{self.base:x}", {
-            "compatible": "ns16550a", "reg": [0, self.base, 0, self.size], "clock-frequency": CLOCK_HZ,
+            "compatible": "ns16550a", "reg": reg((self.base, self.size)), "clock-frequency": CLOCK_HZ,
             "interrupts": self.irq, "interrupt-parent": Ref("plic")}, label="uart0")
 
     def _get(self, field: int) -> int:

@@ -22,7 +22,7 @@ from .abi import (
 from .clock import attention, request_stop, retired, spend
 from .fpsingle import settle
 from .layout import (
-    F_EMU_STOP, F_TLB_FLUSH_IDX, H_TRAPS, M_CS, M_CURRENT, M_ENV, M_FP_PC, M_HART, M_LEFT, M_LOOP_COUNT, M_LOOP_INSNS, M_LOOP_PC,
+    F_EMU_STOP, F_TLB_FLUSH_IDX, H_TRAPS, M_CS, M_CURRENT, M_ENV, M_FP_PC, M_HART, M_LEFT, M_LOOP_COUNT, M_LOOP_EPC, M_LOOP_INSNS, M_LOOP_PC,
     M_RUN_LIMIT, M_STEP, M_STOP, M_TRAPS, M_UC, R_COUNT, R_PC, STOP_HOSTCALL, STOP_STEP, STOP_TRAP_LOOP,
     M_HOSTCALLS,
 )
@@ -36,7 +36,7 @@ from .riscv import (
 
 INTERRUPT = -(1 << 63)
 LOOP_LIMIT = 4096
-"""Traps in a row, each at its handler's first instruction and none retired between, that count as a trap loop."""
+"""Traps in a row that got nowhere, before `watch_for_loop` calls it a trap loop."""
 CUSTOM_0 = 0x0B
 """Major opcode of the host call (unprivileged specification, table 24.1: custom-0)."""
 
@@ -92,13 +92,23 @@ def enter(m: int, env: int, cause: int, interrupt: int, tval: int, epc: int) -> 
 
 
 @inline
-def watch_for_loop(m: int, epc: int, pc: int) -> None:
-    """Stop a hart whose trap handler cannot even begin: it would trap forever and retire nothing."""
+def watch_for_loop(m: int, cause: int, epc: int, pc: int) -> None:
+    """Stop a hart that traps forever and gets nowhere.
+
+    Either its handler traps at its own first instruction, so that nothing retires; or every trap is
+    the same failing fetch from the same address, handed on by a firmware that cannot know better.
+    """
     count = retired(m)
-    if epc == ld64(m + M_LOOP_PC) and count == ld64(m + M_LOOP_INSNS):
+    stuck = epc == ld64(m + M_LOOP_PC) and count == ld64(m + M_LOOP_INSNS)
+    if cause == FETCH_PAGE or cause == FETCH_ACCESS:
+        stuck = stuck or epc == ld64(m + M_LOOP_EPC)
+        st64(m + M_LOOP_EPC, epc)
+    else:
+        st64(m + M_LOOP_EPC, -1)
+    if stuck:
         st64(m + M_LOOP_COUNT, ld64(m + M_LOOP_COUNT) + 1)
         if ld64(m + M_LOOP_COUNT) > LOOP_LIMIT:
-            request_stop(m, STOP_TRAP_LOOP, epc)
+            request_stop(m, STOP_TRAP_LOOP, cause)
     else:
         st64(m + M_LOOP_COUNT, 0)
     st64(m + M_LOOP_PC, pc)
@@ -157,7 +167,7 @@ def uncount(m: int, env: int, epc: int) -> None:
 def take(m: int, env: int, cause: int, tval: int, epc: int) -> None:
     """Take exception `cause`, and whatever else a trap in the engine entails."""
     enter(m, env, cause, 0, tval, epc)
-    watch_for_loop(m, epc, ld64(env + ENV_PC))
+    watch_for_loop(m, cause, epc, ld64(env + ENV_PC))
     if ld64(m + M_STEP):
         request_stop(m, STOP_STEP, 0)
     if ld64(m + M_STOP) or ld64(m + M_RUN_LIMIT) <= 0:

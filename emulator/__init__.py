@@ -1,0 +1,31 @@
+"""The hardware: harts, memory, bus, devices, traps, MMU.
+
+    from emulator import Board, Machine, load_image
+    machine = Machine(Board(harts=2))
+    machine.boot(firmware=load_image(sbi, "sbi.elf", 0x8000_0000), kernel=load_image(elf, "hello.elf", 0x8020_0000))
+    stop = machine.run(max_insns=10_000_000)
+    print(stop, machine.console.decode())
+
+The package knows no kernel and no firmware; it could boot Linux without either of ours.
+"""
+
+from .board import Board
+from .bus import Bus
+from .errors import (
+    BoardError, BusError, DeviceFailedError, DeviceTreeError, EmulatorError, EngineError, ImageError, InputFileError,
+    NativeCodeError, PlacementError, RegisterError, SizeError,
+)
+from .hart import Hart
+from .loader.detect import load_image, read_file
+from .machine import Machine
+from .ram import Range
+from .stop import (
+    Breakpoint, Deadlock, Exited, HostCall, Interrupted, Matched, ResetRequested, Stepped, Stop, TrapLoop, Watchdog,
+)
+
+__all__ = [
+    "Board", "BoardError", "Breakpoint", "Bus", "BusError", "Deadlock", "DeviceFailedError", "DeviceTreeError",
+    "EmulatorError", "EngineError", "Exited", "Hart", "HostCall", "ImageError", "InputFileError", "Interrupted",
+    "Machine", "Matched", "NativeCodeError", "PlacementError", "Range", "RegisterError", "ResetRequested", "SizeError",
+    "Stepped", "Stop", "TrapLoop", "Watchdog", "load_image", "read_file",
+]

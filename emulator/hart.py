@@ -64,12 +64,12 @@ class Hart:
     @property
     def instructions(self) -> int:
         """Instructions retired since reset."""
-        return self._engine.hart_word(self.id, layout.H_INSNS)
+        return self._engine.hart_word(self.id, layout.H_INSNS) - self._engine.split(self.id)
 
     @property
     def cycles(self) -> int:
         """The hart's clock, in cycles since reset; it goes on while the hart waits."""
-        return self._engine.hart_word(self.id, layout.H_CLOCK)
+        return self._engine.hart_word(self.id, layout.H_CLOCK) - self._engine.split(self.id)
 
     @property
     def traps(self) -> int:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,8 +32,11 @@ from .loader.model import Image
 from .loader.placement import Plan
 from .ram import SINK_BASE, Ram, Range
 from .stop import (
-    Deadlock, Exited, HostCall, Interrupted, Matched, ResetRequested, Stepped, Stop, TrapLoop, Watchdog,
+    Breakpoint, Deadlock, HostCall, Interrupted, Matched, ResetRequested, Stepped, Stop, TrapLoop, Watchdog,
 )
+
+if TYPE_CHECKING:
+    from .trace import Tracer
 
 SLICE = 20_000_000
 """Instructions between two looks at the host (keyboard, clock): some 50 ms."""
@@ -52,6 +56,8 @@ class Machine:
         self.on_output = on_output
         self.reboot = True
         """Whether a guest's reset request restarts the machine, or stops it (ResetRequested)."""
+        self.tracers: list[Tracer] = []
+        """Tracers that drain the engine's trace ring; `Tracer` adds and removes itself."""
         self._console = bytearray()
         self._stop: Stop | None = None
         self._failure: BaseException | None = None
@@ -206,6 +212,7 @@ class Machine:
         left = max_insns if max_insns is not None else layout.INFINITE
         ends = time.monotonic() + timeout if timeout is not None else None
         self.engine.set_word(layout.M_PACED, 1 if poll is not None else 0)
+        self.engine.set_word(layout.M_BREAK_SKIP, _signed(self.harts[self.engine.current_hart].pc))
         while True:
             chunk = min(left, SLICE)
             self.engine.set_word(layout.M_RUN_LIMIT, chunk)
@@ -215,6 +222,8 @@ class Machine:
                 return Interrupted()
             left -= chunk - self.engine.word(layout.M_RUN_LIMIT)
             self._take_output()
+            for tracer in self.tracers:
+                tracer.drain()
             stop = self._handle(reason, poll)
             if stop is None and left <= 0:
                 stop = Watchdog("instructions", max_insns or 0, self.harts[0].pc)
@@ -248,6 +257,13 @@ class Machine:
 
     _pattern = b""
     _searched = 0
+
+    def set_breakpoints(self, addresses: Collection[int]) -> None:
+        """Stop before the instructions at these virtual addresses (replaces those set before).
+
+        Memory is not touched. A run that starts at a breakpoint passes it. At most 256.
+        """
+        self.engine.set_breakpoints(addresses)
 
     def feed(self, data: bytes) -> None:
         """Type `data` at the console."""
@@ -292,11 +308,13 @@ class Machine:
         elif reason == layout.STOP_TRAP_LOOP:
             state = self.harts[hart]
             side = "s" if state.priv == 1 else "m"
-            return TrapLoop(hart, state.pc, state.read_csr(side + "cause"), state.read_csr(side + "tval"))
+            return TrapLoop(hart, *(state.read_csr(side + name) for name in ("epc", "cause", "tval")))
         elif reason == layout.STOP_HOSTCALL:
             return HostCall(hart, arg)
         elif reason == layout.STOP_STEP:
             return Stepped()
+        elif reason == layout.STOP_BREAK:
+            return Breakpoint(hart, self.harts[hart].pc)
         elif reason == layout.STOP_ENGINE:
             raise EngineError(f"the engine stopped with error {arg} on hart {hart} at {self.harts[hart].pc:#x}; "
                               "this is a defect of Hartwell, please report it")
@@ -338,4 +356,6 @@ class Machine:
         self.engine.close()
 
 
-__all__ = ["Exited", "Machine", "Stop"]
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >> 63 else value

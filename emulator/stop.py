@@ -64,7 +64,10 @@ class Deadlock(Stop):
 
 @dataclass(frozen=True)
 class TrapLoop(Stop):
-    """A hart traps at the first instruction of its own trap handler, forever."""
+    """A hart traps at `pc` forever and gets nowhere; `cause` and `value` as in xcause and xtval.
+
+    Its trap handler traps at its first instruction, or cannot do anything about a failing fetch.
+    """
 
     hart: int
     pc: int
@@ -72,8 +75,8 @@ class TrapLoop(Stop):
     value: int
 
     def __str__(self) -> str:
-        return (f"hart {self.hart} is in a trap loop: its handler at {self.pc:#x} traps at once "
-                f"(cause {self.cause}: {CAUSES.get(self.cause, 'reserved')}, value {self.value:#x})")
+        return (f"hart {self.hart} is in a trap loop at {self.pc:#x} (cause {self.cause}: "
+                f"{CAUSES.get(self.cause, 'reserved')}, value {self.value:#x})")
 
 
 @dataclass(frozen=True)

@@ -22,15 +22,17 @@ from .clock import budget_left, calm, request_stop, spend
 from .fpsingle import operands, settle
 from .interrupt import pending
 from .layout import (
-    F_PAGE_ADDR_CODE, F_TLB_FLUSH_IDX, F_TLB_RESET_DIRTY, M_BLOCK_HOOK, M_BUDGET, M_CS, M_CURRENT, M_ENV, M_EVENT,
-    M_FP_BLOCK, M_FP_HOOK, M_HAS_CODE, M_RAM_HOST, M_REBUILD, M_REBUILD_SIZE, M_RECORD_END, M_RECORD_NEXT, M_STOP, M_YIELD,
-    R_COUNT, R_FLAGS, R_MACHINE, R_PC, R_SIZE, RECORD_REBUILD, STOP_RECORDS,
+    F_PAGE_ADDR_CODE, F_TLB_FLUSH_IDX, F_TLB_RESET_DIRTY, M_BLOCK_HOOK, M_BREAK_COUNT, M_BREAK_SKIP, M_BREAKS, M_BUDGET, M_CS, M_CURRENT, M_ENV, M_EVENT,
+    M_FP_BLOCK, M_FP_HOOK, M_HAS_CODE, M_LIMIT, M_NATURAL, M_PART, M_RAM_HOST, M_REBUILD, M_REBUILD_SIZE, M_RECORD_END, M_RECORD_NEXT, M_STEP, M_STOP, M_YIELD,
+    R_COUNT, R_FLAGS, R_MACHINE, R_PC, R_SIZE, RECORD_BREAK, RECORD_REBUILD, STOP_BREAK, STOP_RECORDS, STOP_STEP,
 )
 from .native import entry, inline
 from .prims import call2, call3, ld8, ld16, ld64, st8, st64
 from .riscv import FS, MPRV, PRV_M
-from .trap import leave
+from .trap import distance, leave
 
+STEP_WANTED, STEP_DONE = 1, 2
+"""Values of M_STEP: a step is asked for; its instruction has been started."""
 NOWHERE = 1
 """An address at which no instruction starts: a hook from here to here covers nothing."""
 
@@ -52,24 +54,104 @@ def on_block(uc: int, pc: int, size: int, record: int) -> None:
 def consider(m: int, record: int) -> None:
     """The slow path: leave the engine if there is a reason to, else run the block after all."""
     settle(m, True)
-    if ld64(record + R_FLAGS) & RECORD_REBUILD:
-        note_rebuild(m, record)
-        leave(m)
-        return
     env = ld64(m + M_ENV)
-    if budget_left(m) <= 0 or ld64(m + M_STOP) or ld64(m + M_EVENT) or ld64(m + M_YIELD) or pending(env) >= 0:
+    count = abs(ld64(record + R_COUNT))
+    flags = ld64(record + R_FLAGS)
+    if flags & RECORD_REBUILD:
+        note_rebuild(m, record)
+        if ld64(m + M_PART):  # the limit it was translated under holds again
+            st64(m + M_LIMIT, count)
         leave(m)
         return
-    spend(m, ld64(record + R_COUNT))
+    if ld64(m + M_STEP) == STEP_DONE:
+        request_stop(m, STOP_STEP, 0)
+    if ld64(m + M_STOP):
+        leave(m)
+        return
+    if ld64(m + M_NATURAL):
+        run_part(m, record, count)
+        return
+    if budget_left(m) <= 0 or ld64(m + M_EVENT) or ld64(m + M_YIELD) or pending(env) >= 0:
+        leave(m)
+        return
+    limit = count
+    if flags & RECORD_BREAK or ld64(m + M_STEP):
+        limit = next_part(m, env, ld64(record + R_PC), count)
+        if limit == 0:
+            leave(m)
+            return
+    spend(m, count)
     st64(m + M_CURRENT, record)
+    if limit < count:
+        st64(m + M_NATURAL, count)
+        split_here(m, limit)
+        return
+    finish_step(m)
     status = ld64(env + ENV_MSTATUS)
     if status & MPRV:
         if ld64(env + ENV_PRIV) == PRV_M:
             return
         st64(env + ENV_MSTATUS, status & ~MPRV)  # xRET to below M clears MPRV (3.1.6.3)
         call2(_flush(m), ld64(m + M_CS), 1 << PRV_M)
-    if ld64(env + ENV_MIP) & ld64(env + ENV_MIE) == 0:
+    if ld64(env + ENV_MIP) & ld64(env + ENV_MIE) == 0 and ld64(m + M_STEP) == 0:
         calm(m)
+
+
+@inline
+def next_part(m: int, env: int, pc: int, count: int) -> int:
+    """How many of the `count` instructions from `pc` the debugger lets run: 0 at a breakpoint.
+
+    A block with a breakpoint inside, or to be stepped through, is split. Its parts are counted as one
+    block and run without looking at interrupts or the time in between, so that debugging changes
+    nothing that the guest can see.
+    """
+    if ld64(m + M_STEP):
+        return 1
+    limit = count
+    for i in range(ld64(m + M_BREAK_COUNT)):
+        at = ld64(m + M_BREAKS + 8 * i)
+        if at == pc:
+            if at != ld64(m + M_BREAK_SKIP):
+                request_stop(m, STOP_BREAK, pc)
+                return 0
+        elif at > pc:
+            before = distance(m, env, pc, at, count)
+            if 0 < before < limit:
+                limit = before
+    st64(m + M_BREAK_SKIP, -1)
+    return limit
+
+
+@inline
+def split_here(m: int, limit: int) -> None:
+    """Have the next `limit` instructions translated as a block of their own."""
+    st64(m + M_PART, 1)
+    st64(m + M_LIMIT, limit)
+    leave(m)
+
+
+@inline
+def finish_step(m: int) -> None:
+    """The instruction that a step asked for is on its way."""
+    if ld64(m + M_STEP):
+        st64(m + M_STEP, STEP_DONE)
+
+
+@inline
+def run_part(m: int, record: int, count: int) -> None:
+    """Within a split block: run the part that was prepared, or prepare the next."""
+    left = ld64(m + M_NATURAL)
+    if not ld64(m + M_PART):
+        limit = next_part(m, ld64(m + M_ENV), ld64(record + R_PC), left)
+        if limit == 0:
+            leave(m)
+            return
+        if limit < left:
+            split_here(m, limit)
+            return
+    st64(m + M_PART, 0)
+    st64(m + M_NATURAL, left - count if left > count else 0)
+    finish_step(m)
 
 
 @inline
@@ -145,6 +227,10 @@ def on_edge(uc: int, tb: int, previous: int, m: int) -> None:
     elif host != 0 and ld64(env + ENV_MSTATUS) & FS:
         if has_single_precision(host, size, second, 0x1000 - (pc & 0xFFF)):
             flags = RECORD_REBUILD
+    for i in range(ld64(m + M_BREAK_COUNT)):
+        at = ld64(m + M_BREAKS + 8 * i)
+        if pc <= at < pc + size:
+            flags |= RECORD_BREAK
     st64(record + R_PC, pc)
     st64(record + R_FLAGS, flags)
     st64(record + R_COUNT, -count if flags else count)

@@ -7,19 +7,21 @@ boards: `machine.Machine` tells it where RAM, ROM and device registers are.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import EngineError
-from . import abi, block, clock, fpsingle, layout, mmu, native, schedule, trap
+from . import abi, block, clock, fpsingle, layout, mmu, native, schedule, tracing, trap
 from .library import Library, library
 
 UC_ARCH_RISCV, UC_MODE_RISCV64 = 8, 1 << 3
 UC_PROT_ALL = 7
 UC_HOOK_INTR, UC_HOOK_CODE, UC_HOOK_BLOCK = 1 << 0, 1 << 2, 1 << 3
 UC_HOOK_UNMAPPED = (1 << 4) | (1 << 5) | (1 << 6)
+UC_HOOK_MEM_WRITE, UC_HOOK_MEM_READ_AFTER = 1 << 11, 1 << 13
 UC_HOOK_INSN_INVALID, UC_HOOK_EDGE = 1 << 14, 1 << 15
 UC_CTL_USE_EXITS = 4 | 1 << 26 | 1 << 30
 UC_CTL_TB_FLUSH = 10 | 1 << 30
@@ -31,6 +33,9 @@ CODE_BUFFER = 256 << 20
 """Bytes of address space for translated code; committed as used."""
 EVERYWHERE = (1, 0)
 """A hook range with begin above end: all addresses."""
+
+DEVICES = (0x1_0000, 0x7FFF_FFFF)
+"""Physical addresses between boot ROM and RAM: where device accesses are looked for when they are traced."""
 
 MmioRead = Callable[[int, int], int]
 MmioWrite = Callable[[int, int, int], None]
@@ -57,6 +62,8 @@ class Engine:
         self.block = int(self._words.ctypes.data)
         self.hart_block = [int(self._hart_words.ctypes.data) + i * layout.H_SIZE for i in range(harts)]
         self._ram_size = 0
+        self._trace_ring: npt.NDArray[np.int64] | None = None
+        self._traced = 0
         self.env = self._find_env()
         self.cs = self.env - abi.CS_ENV
         self._check_layout()
@@ -200,6 +207,38 @@ class Engine:
         """Drop every cached address translation of the hart in the engine (the others have none)."""
         self._call("uc_ctl", UC_CTL_TLB_FLUSH)
 
+    def set_breakpoints(self, addresses: Collection[int]) -> None:
+        """Stop (STOP_BREAK) before the instructions at these virtual addresses, at most 256."""
+        if len(addresses) > layout.MAX_BREAKS:
+            raise EngineError(f"{len(addresses)} breakpoints: expected at most {layout.MAX_BREAKS}")
+        at = layout.M_BREAKS >> 3
+        self._words[at:at + len(addresses)] = [_signed(address) for address in sorted(addresses)]
+        self.set_word(layout.M_BREAK_COUNT, len(addresses))
+        self.set_word(layout.M_BREAK_SKIP, -1)
+        self.flush_translations()
+
+    def set_trace(self, kinds: int) -> None:
+        """Record events of `kinds` (`tracing.TRACE_` bits) from now on; 0 ends it. `take_trace` has them."""
+        if kinds and self._trace_ring is None:
+            self._trace_ring = np.zeros((tracing.CAPACITY, tracing.ENTRY // 8), dtype=np.int64)
+            self.set_word(layout.M_TRACE_RING, int(self._trace_ring.ctypes.data))
+        if kinds & tracing.TRACE_INSN and not self._traced & tracing.TRACE_INSN:
+            self._hook(UC_HOOK_CODE, tracing.on_instruction, self.block, EVERYWHERE)
+        if kinds & tracing.TRACE_MMIO and not self._traced & tracing.TRACE_MMIO:
+            self._hook(UC_HOOK_MEM_WRITE | UC_HOOK_MEM_READ_AFTER, tracing.on_access, self.block, DEVICES)
+        self._traced |= kinds
+        self.set_word(layout.M_TRACE, kinds)
+        self.flush_translations()
+        self.flush_tlb()
+
+    def take_trace(self) -> npt.NDArray[np.int64]:
+        """The events recorded since the last call, a row of six words each (see `tracing`)."""
+        count = self.word(layout.M_TRACE_COUNT)
+        self.set_word(layout.M_TRACE_COUNT, 0)
+        if self._trace_ring is None:
+            return np.zeros((0, tracing.ENTRY // 8), dtype=np.int64)
+        return self._trace_ring[:count].copy()
+
     # --- running ----------------------------------------------------------------------------------
 
     def run(self) -> int:
@@ -214,6 +253,10 @@ class Engine:
     def current_hart(self) -> int:
         """Number of the hart in the engine."""
         return (self.word(layout.M_HART) - self.hart_block[0]) // layout.H_SIZE
+
+    def split(self, hart: int) -> int:
+        """Instructions of the block that `hart` is in the middle of (between two steps) that are still to come."""
+        return self.word(layout.M_NATURAL) if hart == self.current_hart else 0
 
     def now(self) -> int:
         """The clock of the hart in the engine, also from within a device access."""
@@ -235,6 +278,7 @@ class Engine:
         self._hart_words[:] = 0
         self.set_word(layout.M_HART, self.hart_block[0])
         for field in (layout.M_SLICE_END, layout.M_TIME_OFFSET, layout.M_TRAPS, layout.M_LOOP_COUNT, layout.M_FP_FIXES,
+                      layout.M_FP_BOX, layout.M_NATURAL, layout.M_PART, layout.M_LIMIT, layout.M_REBUILD_SIZE,
                       layout.M_YIELD, layout.M_EVENT, layout.M_CURRENT):
             self.set_word(field, 0)
         self._prepare_harts()
@@ -294,6 +338,7 @@ class Engine:
         get(mscratch, ops)
         noting = (ctypes.c_void_p * 4)(*ops)
         noting[1] = ctypes.cast(reader, ctypes.c_void_p).value
+        noting[3] = None  # a combined operation would come first
         put(mscratch, noting)
         try:
             value = ctypes.c_uint64()
@@ -344,6 +389,7 @@ class Engine:
         self.set_word(layout.M_FP_BLOCK, block.NOWHERE)
         self.set_word(layout.M_CYCLES_PER_TICK, 1)
         self.set_word(layout.M_NEXT_EVENT, layout.INFINITE)
+        self.set_word(layout.M_BREAK_SKIP, -1)
         ctypes.c_uint64.from_address(self.env + abi.ENV_LINK).value = self.block
 
     def _prepare_harts(self) -> None:

@@ -38,6 +38,7 @@ class Words:
 MAX_HARTS: Final = 8
 MAX_BANKS: Final = 16
 MAX_PAGES: Final = 64
+MAX_BREAKS: Final = 256
 INFINITE: Final = 1 << 62
 """A time or an instruction count that is never reached."""
 MAGIC: Final = 0x4857_4D41_4348_0001
@@ -84,7 +85,13 @@ M_LEFT: Final = _m.take()  # 1: the block hook left the engine on purpose
 M_EVENT: Final = _m.take()  # 1: devices changed; recompute deadlines and interrupts
 M_YIELD: Final = _m.take()  # 1: give the other harts their turn (an IPI was sent)
 M_HOSTCALLS: Final = _m.take()  # 1: custom-0 instructions are host calls, not illegal
-M_STEP: Final = _m.take()  # 1: stop after one instruction
+M_STEP: Final = _m.take()  # a single step: block.STEP_ values, 0 for none
+M_NATURAL: Final = _m.take()  # instructions not yet started of a block that is split for the debugger
+M_PART: Final = _m.take()  # 1: the next block is a part of it, as long as M_LIMIT said
+M_LIMIT: Final = _m.take()  # length limit of the next block, 0 for none
+M_BREAKS: Final = _m.take(MAX_BREAKS)  # breakpoints: virtual addresses,
+M_BREAK_COUNT: Final = _m.take()
+M_BREAK_SKIP: Final = _m.take()  # and the one to pass this time, -1 for none
 M_TRAPS: Final = _m.take()  # traps taken, all harts
 M_LOOP_PC: Final = _m.take()  # the last trap's handler,
 M_LOOP_INSNS: Final = _m.take()  # instructions retired then,
@@ -117,8 +124,9 @@ M_ROM_SIZE: Final = _m.take()
 
 M_CLINT: Final = _m.take()  # device states, 0 where the board has none
 M_PLIC: Final = _m.take()
-M_TRACE: Final = _m.take()  # trace ring, 0 when not tracing: see trace.py
-M_TRACE_MASK: Final = _m.take()
+M_TRACE: Final = _m.take()  # kinds of events to record (tracing.TRACE_ bits), 0 for none
+M_TRACE_RING: Final = _m.take()  # host address of the ring,
+M_TRACE_COUNT: Final = _m.take()  # and the number of entries in it
 M_SIZE: Final = _m.size
 
 # --- a hart block ---------------------------------------------------------------------------------
@@ -160,7 +168,7 @@ R_PC: Final = _r.take()  # virtual address of its first instruction
 R_FLAGS: Final = _r.take()
 R_SIZE: Final = _r.size
 RECORD_REBUILD: Final = 1  # single-precision instructions inside: translate again with their hook
-"""Flags of a record."""
+RECORD_BREAK: Final = 2  # a breakpoint inside
 
 # --- why run() returns ----------------------------------------------------------------------------
 STOP_NONE: Final = 0

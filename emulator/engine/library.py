@@ -16,9 +16,9 @@ from typing import Any
 
 from ..devices import clint, plic, uart16550
 from ..errors import EngineError
-from . import abi, block, clock, csr, fpsingle, interrupt, mmu, native, pmp, schedule, trap
+from . import abi, block, clock, csr, fpsingle, interrupt, mmu, native, pmp, schedule, tracing, trap
 
-MODULES = (clock, interrupt, pmp, mmu, fpsingle, trap, block, csr, schedule, clint, plic, uart16550)
+MODULES = (clock, interrupt, pmp, mmu, fpsingle, tracing, trap, block, csr, schedule, clint, plic, uart16550)
 """Every module with native functions, callees before callers."""
 
 

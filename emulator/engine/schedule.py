@@ -11,13 +11,14 @@ from __future__ import annotations
 from .abi import (
     CS_CFLAGS_NEXT_TB, ENV_LOAD_RES, ENV_MIE, ENV_MIP, ENV_MSTATUS, ENV_PC, ENV_SIZE, UC_ERR_EXCEPTION, UC_ERR_OK,
 )
+from .block import STEP_DONE
 from .clock import attention, deadline, elapsed, request_stop
 from .fpsingle import settle
 from .interrupt import env_of, pending, refresh_mip
 from .layout import (
     F_EMU_START, F_TB_INVALIDATE, F_TLB_FLUSH, H_CLOCK, H_ENV, H_INSNS, H_MIP_LINES, H_MTIMECMP, H_SIZE, H_SPIN_COUNT,
     H_SPIN_PC, H_USER_PAGES, H_WAITING, H_WAKE, INFINITE, M_ARMED, M_BUDGET, M_CLINT, M_CS, M_ENV, M_EVENT,
-    M_HART, M_HART_COUNT, M_HARTS, M_HOLD, M_LEFT, M_NEXT_EVENT, M_PACED, M_QUANTUM, M_REBUILD, M_REBUILD_SIZE, M_RUN_LIMIT, M_SLICE, M_SLICE_END, M_STEP,
+    M_HART, M_HART_COUNT, M_HARTS, M_HOLD, M_LEFT, M_LIMIT, M_NATURAL, M_NEXT_EVENT, M_PACED, M_QUANTUM, M_REBUILD, M_REBUILD_SIZE, M_RUN_LIMIT, M_SLICE, M_SLICE_END, M_STEP,
     M_STOP, M_UC, M_YIELD, STOP_ENGINE, STOP_EVENT, STOP_IDLE, STOP_LIMIT, STOP_NONE, STOP_PACE, STOP_STEP,
 )
 from .native import entry, inline
@@ -76,6 +77,8 @@ def next_hart(m: int) -> int:
     """
     current = ld64(m + M_HART)
     count = ld64(m + M_HART_COUNT)
+    if ld64(m + M_NATURAL):  # in the middle of a block that the debugger split
+        return current
     if not ld64(m + M_YIELD) and not ld64(current + H_WAITING) and ld64(current + H_CLOCK) < ld64(m + M_SLICE_END):
         return current
     st64(m + M_YIELD, 0)
@@ -148,8 +151,6 @@ def slice_length(m: int, h: int, clock: int) -> int:
     limit = ld64(m + M_RUN_LIMIT)
     if limit < length:
         length = limit
-    if ld64(m + M_STEP):
-        length = 1
     return length if length > 0 else 1
 
 
@@ -161,10 +162,14 @@ def run_slice(m: int, h: int, env: int) -> int:
     st64(m + M_BUDGET, length)
     st64(m + M_ARMED, 0)
     st64(m + M_LEFT, 0)
+    limit = ld64(m + M_LIMIT)
+    if limit:  # the first part of a split block: `block.debug` has looked at everything already
+        st32(ld64(m + M_CS) + CS_CFLAGS_NEXT_TB, limit)
+        st64(m + M_LIMIT, 0)
     if ld64(env + ENV_MIP) & ld64(env + ENV_MIE) or ld64(env + ENV_MSTATUS) & MPRV:
         attention(m)
-    if ld64(m + M_STEP):
-        st32(ld64(m + M_CS) + CS_CFLAGS_NEXT_TB, 1)
+    if ld64(m + M_STEP) or ld64(m + M_NATURAL):
+        attention(m)
     error = call5(ld64(m + F_EMU_START), ld64(m + M_UC), ld64(env + ENV_PC), 0, 0, 0) & 0xFFFFFFFF
     settle(m, True)
     if not ld64(m + M_LEFT):  # a WFI ends its block early: the engine translates on behind it
@@ -184,6 +189,7 @@ def run_slice(m: int, h: int, env: int) -> int:
 def wait(m: int, h: int, env: int) -> None:
     """WFI (3.3.3): wait for an enabled interrupt, or go on at once if one is pending."""
     pc = ld64(env + ENV_PC)
+    st64(m + M_NATURAL, 0)
     if not ld64(env + ENV_MIP) & ld64(env + ENV_MIE):
         st64(h + H_WAITING, 1)
         st64(h + H_SPIN_COUNT, 0)
@@ -220,17 +226,18 @@ def run(m: int) -> int:
         if h == 0:
             request_stop(m, STOP_IDLE, 0)
             return ld64(m + M_STOP)
-        if ld64(h + H_CLOCK) >= ld64(m + M_NEXT_EVENT):
+        if ld64(h + H_CLOCK) >= ld64(m + M_NEXT_EVENT) and not ld64(m + M_NATURAL):
             request_stop(m, STOP_EVENT, ld64(m + M_NEXT_EVENT))
             return ld64(m + M_STOP)
         if h != ld64(m + M_HART):
             switch_to(m, h)
         env = ld64(m + M_ENV)
-        st64(m + M_EVENT, 0)
-        update_timer(m, h, ld64(h + H_CLOCK))
-        number = pending(env)
-        if number >= 0:
-            take_interrupt(m, env, number)
+        if not ld64(m + M_NATURAL):
+            st64(m + M_EVENT, 0)
+            update_timer(m, h, ld64(h + H_CLOCK))
+            number = pending(env)
+            if number >= 0:
+                take_interrupt(m, env, number)
         error = run_slice(m, h, env)
         rebuild(m)
         if not ld64(m + M_LEFT):
@@ -241,6 +248,6 @@ def run(m: int) -> int:
                 request_stop(m, STOP_ENGINE, error)
         if ld64(m + M_STOP):
             return ld64(m + M_STOP)
-        if ld64(m + M_STEP):
+        if ld64(m + M_STEP) == STEP_DONE:
             st64(m + M_STOP, STOP_STEP)
             return STOP_STEP

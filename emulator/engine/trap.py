@@ -23,7 +23,7 @@ from .clock import attention, request_stop, retired, spend
 from .fpsingle import settle
 from .layout import (
     F_EMU_STOP, F_TLB_FLUSH_IDX, H_TRAPS, M_CS, M_CURRENT, M_ENV, M_FP_PC, M_HART, M_LEFT, M_LOOP_COUNT, M_LOOP_EPC, M_LOOP_INSNS, M_LOOP_PC,
-    M_RUN_LIMIT, M_STEP, M_STOP, M_TRAPS, M_UC, R_COUNT, R_PC, STOP_HOSTCALL, STOP_STEP, STOP_TRAP_LOOP,
+    M_NATURAL, M_PART, M_RUN_LIMIT, M_STEP, M_STOP, M_TRAPS, M_UC, R_COUNT, R_PC, STOP_HOSTCALL, STOP_STEP, STOP_TRAP_LOOP,
     M_HOSTCALLS,
 )
 from .mmu import fetch_parcel, host_address, translate
@@ -33,6 +33,8 @@ from .riscv import (
     BREAKPOINT, ECALL_U, FETCH_ACCESS, FETCH_MISALIGNED, FETCH_PAGE, ILLEGAL, LOAD_ACCESS, LOAD_MISALIGNED, LOAD_PAGE,
     MIE, MPIE, MPP, MPP_SHIFT, MPRV, PRV_M, PRV_S, SIE, SPIE, SPP,
 )
+
+from .tracing import trace_trap
 
 INTERRUPT = -(1 << 63)
 LOOP_LIMIT = 4096
@@ -85,6 +87,9 @@ def enter(m: int, env: int, cause: int, interrupt: int, tval: int, epc: int) -> 
         pc += 4 * cause
     st64(env + ENV_PC, pc)
     st64(env + ENV_LOAD_RES, -1)
+    st64(m + M_NATURAL, 0)
+    st64(m + M_PART, 0)
+    trace_trap(m, env, code, tval, epc, priv)
     h = ld64(m + M_HART)
     st64(h + H_TRAPS, ld64(h + H_TRAPS) + 1)
     st64(m + M_TRAPS, ld64(m + M_TRAPS) + 1)

@@ -20,7 +20,7 @@ from .devices.finisher import Finisher
 from .devices.goldfish_rtc import GoldfishRtc
 from .devices.plic import Plic
 from .devices.uart16550 import Uart16550
-from .engine.layout import MAX_BANKS, MAX_HARTS
+from .engine.layout import MAX_BANKS, MAX_HARTS, MAX_PAGES
 from .errors import BoardError
 from .ram import PAGE, Range
 
@@ -57,6 +57,11 @@ class Board:
     devices: tuple[DeviceMaker, ...] = field(default=VIRT_DEVICES)
 
     def __post_init__(self) -> None:
+        for name in ("harts", "memory", "clock_hz", "timebase_hz", "quantum"):
+            if not isinstance(getattr(self, name), int):
+                raise BoardError(f"{name} {getattr(self, name)!r}: expected a whole number")
+        if len(self.devices) > MAX_PAGES:
+            raise BoardError(f"{len(self.devices)} devices: expected at most {MAX_PAGES}")
         if not 1 <= self.harts <= MAX_HARTS:
             raise BoardError(f"{self.harts} harts: expected 1 to {MAX_HARTS}")
         if not self.banks:
@@ -64,7 +69,7 @@ class Board:
         self._check_banks()
         if self.mmu not in ("sv39", "sv48", "sv57"):
             raise BoardError(f"mmu {self.mmu!r}: expected sv39, sv48 or sv57")
-        if self.timebase_hz < 1 or self.clock_hz % self.timebase_hz:
+        if self.timebase_hz < 1 or self.clock_hz < 1 or self.clock_hz % self.timebase_hz:
             raise BoardError(f"a clock of {self.clock_hz} Hz is not a multiple of the timebase, {self.timebase_hz} Hz")
         if self.quantum < 1:
             raise BoardError(f"a quantum of {self.quantum} cycles: expected at least 1")

@@ -30,4 +30,5 @@ NEXT_MODE_S = 1
 def contents(start: int, device_tree: int, next_address: int) -> bytes:
     """The ROM's bytes: harts go to `start`; a firmware there is told of `next_address`, in S-mode."""
     head = struct.pack("<6I", *CODE)
-    return head + struct.pack("<8Q", start, device_tree, DYNAMIC_MAGIC, DYNAMIC_VERSION, next_address, NEXT_MODE_S, 0, 0)
+    info = (DYNAMIC_MAGIC, DYNAMIC_VERSION, next_address, NEXT_MODE_S, 0, 0)
+    return head + struct.pack("<8Q", start, device_tree, *info)

@@ -58,6 +58,8 @@ class Bus:
         """An access of 1, 2, 4 or 8 bytes as a hart would make it, unsigned; devices see it too."""
         device = self.device_at(address)
         if device is not None and address + size <= device.base + device.size:
+            if size == 8:  # as the engine does it
+                return self.load(address, 4) | self.load(address + 4, 4) << 32
             return device.read(address - device.base, size)
         return int.from_bytes(self.read(address, size), "little")
 
@@ -65,7 +67,11 @@ class Bus:
         """A store of 1, 2, 4 or 8 bytes as a hart would make it; devices see it too."""
         device = self.device_at(address)
         if device is not None and address + size <= device.base + device.size:
-            device.write(address - device.base, size, value)
+            if size == 8:
+                self.store(address, 4, value)
+                self.store(address + 4, 4, value >> 32)
+            else:
+                device.write(address - device.base, size, value & ((1 << 8 * size) - 1))
         else:
             self.write(address, (value & ((1 << 8 * size) - 1)).to_bytes(size, "little"))
 

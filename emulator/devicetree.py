@@ -103,7 +103,7 @@ def compile_tree(root: Node, reservations: Sequence[tuple[int, int]] = (), boot_
     reservation block. Raises `DeviceTreeError` for malformed or duplicate names, labels that do not
     exist or are there twice, and values out of range.
     """
-    import fdt  # type: ignore[import-untyped]
+    import fdt
 
     phandles = _number(root)
     tree = fdt.FDT(fdt.Header(), [{"address": address, "size": size} for address, size in reservations])

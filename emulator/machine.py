@@ -11,7 +11,7 @@ its console, and on nothing else.
 
 from __future__ import annotations
 
-import heapq
+import operator
 import time
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from . import bootrom
 from .board import Board
 from .bus import Bus
 from .devices.device import Device, NativeDevice
-from .devices.plic import Plic
+from .devices.plic import SOURCES, Plic
 from .devices.uart16550 import Uart16550
 from .engine import layout
 from .engine.engine import Engine
@@ -30,7 +30,7 @@ from .errors import BoardError, DeviceFailedError, EngineError
 from .hart import Hart
 from .loader.model import Image
 from .loader.placement import Plan
-from .ram import SINK_BASE, Ram, Range
+from .ram import PAGE, SINK_BASE, Ram, Range
 from .stop import (
     Breakpoint, Deadlock, HostCall, Interrupted, Matched, ResetRequested, Stepped, Stop, TrapLoop, Watchdog,
 )
@@ -38,8 +38,9 @@ from .stop import (
 if TYPE_CHECKING:
     from .trace import Tracer
 
-SLICE = 20_000_000
-"""Instructions between two looks at the host (keyboard, clock): some 50 ms."""
+FIRST_SLICE, SHORTEST_SLICE, LONGEST_SLICE = 1_000_000, 1_000, 200_000_000
+SLICE_SECONDS = 0.05
+"""The machine looks at the host (keyboard, clock) about this often; slices of instructions adapt to it."""
 
 
 class Machine:
@@ -61,12 +62,12 @@ class Machine:
         self._console = bytearray()
         self._stop: Stop | None = None
         self._failure: BaseException | None = None
-        self._events: list[tuple[int, int, Callable[[], None]]] = []
-        self._event_number = 0
+        self._events: dict[Device, tuple[int, Callable[[], None]]] = {}
         self._plan: Plan | None = None
         self.ram = Ram(self.board.rom, self.board.banks)
         self.engine = Engine(self.board.harts, notice)
         self.devices: tuple[Device, ...] = tuple(make() for make in self.board.devices)
+        self._uart = next((device for device in self.devices if isinstance(device, Uart16550)), None)
         self.bus = Bus(self.ram, self.devices, self.engine)
         self.harts = tuple(Hart(self, number) for number in range(self.board.harts))
         self._wire()
@@ -87,7 +88,8 @@ class Machine:
         engine.seal_memory()
         taken: list[tuple[Range, str]] = [(part, "memory") for part, _ in self.ram.regions()]
         for device in self.devices:
-            registers = Range(device.base, device.size)
+            self._check_device(device)
+            registers = Range(device.base, -(-device.size // PAGE) * PAGE)
             for other, name in taken:
                 if registers.overlaps(other):
                     raise BoardError(f"device {device.name} ({registers}) overlaps {name} ({other})")
@@ -100,10 +102,18 @@ class Machine:
                 engine.add_python_device(device.base, device.size, self._guarded_read(device),
                                          self._guarded_write(device))
 
+    @staticmethod
+    def _check_device(device: Device) -> None:
+        if device.base % PAGE or device.size <= 0 or device.base < 0:
+            raise BoardError(f"device {device.name} at {device.base:#x}, {device.size} bytes: the base must be a "
+                             f"multiple of {PAGE} and the size positive")
+        if not 0 <= device.irq < SOURCES:
+            raise BoardError(f"device {device.name}: interrupt {device.irq}, expected 1 to {SOURCES - 1}, 0 for none")
+
     def _guarded_read(self, device: Device) -> Callable[[int, int], int]:
         def read(offset: int, size: int) -> int:
             try:
-                return device.read(offset, size)
+                return operator.index(device.read(offset, size)) & ((1 << 8 * size) - 1)
             except BaseException as why:
                 self._fail(device, f"read of {size} bytes at {offset:#x}", why)
                 return 0
@@ -122,7 +132,9 @@ class Machine:
     def _fail(self, device: Device, what: str, why: BaseException) -> None:
         """Remember a device's exception, and stop at the next block: it cannot pass through the engine."""
         if self._failure is None:
-            if isinstance(why, Exception):
+            if isinstance(why, KeyboardInterrupt):
+                self._stop = Interrupted()
+            elif isinstance(why, Exception):
                 failure = DeviceFailedError(f"device {device.name}: {what} raised {type(why).__name__}: {why}")
                 failure.__cause__ = why
                 self._failure = failure
@@ -135,10 +147,9 @@ class Machine:
     @property
     def uart(self) -> Uart16550:
         """The console's UART; BoardError on a board without one."""
-        for device in self.devices:
-            if isinstance(device, Uart16550):
-                return device
-        raise BoardError("this board has no UART")
+        if self._uart is None:
+            raise BoardError("this board has no UART")
+        return self._uart
 
     @property
     def console(self) -> bytes:
@@ -156,7 +167,9 @@ class Machine:
         return sum(hart.instructions for hart in self.harts)
 
     def set_irq(self, source: int, level: bool) -> None:
-        """Drive an interrupt line into the PLIC; nothing on a board without one."""
+        """Drive an interrupt line into the PLIC; nothing for line 0, or on a board without a PLIC."""
+        if source == 0:
+            return
         for device in self.devices:
             if isinstance(device, Plic):
                 device.set_irq(source, level)
@@ -169,7 +182,7 @@ class Machine:
         RAM keeps what nothing was loaded over, as on a warm reset.
         """
         self._events.clear()
-        self.engine.set_word(layout.M_NEXT_EVENT, layout.INFINITE)
+        self._set_next_event()
         self.engine.reset(self.board.rom.base)
         for device in self.devices:
             device.reset()
@@ -211,17 +224,26 @@ class Machine:
         """
         left = max_insns if max_insns is not None else layout.INFINITE
         ends = time.monotonic() + timeout if timeout is not None else None
+        slice_length = FIRST_SLICE
+        stop = self._asked_to_stop()
+        if stop is not None:
+            return stop
         self.engine.set_word(layout.M_PACED, 1 if poll is not None else 0)
         self.engine.set_word(layout.M_BREAK_SKIP, _signed(self.harts[self.engine.current_hart].pc))
         while True:
-            chunk = min(left, SLICE)
+            chunk = min(left, slice_length)
+            began = time.monotonic()
             self.engine.set_word(layout.M_RUN_LIMIT, chunk)
             try:
                 reason = self.engine.run()
             except KeyboardInterrupt:
                 return Interrupted()
-            left -= chunk - self.engine.word(layout.M_RUN_LIMIT)
-            self._take_output()
+            done = chunk - self.engine.word(layout.M_RUN_LIMIT)
+            left -= done
+            if reason == layout.STOP_LIMIT:  # how slices are cut changes nothing that the guest can see
+                pace = SLICE_SECONDS / max(time.monotonic() - began, 1e-6)
+                slice_length = int(min(max(done * min(pace, 8.0), SHORTEST_SLICE), LONGEST_SLICE))
+            self.drain_console()
             for tracer in self.tracers:
                 tracer.drain()
             stop = self._handle(reason, poll)
@@ -247,8 +269,10 @@ class Machine:
         The machine stops right behind the pattern's last byte, so that input fed then arrives at the
         same instruction in every run.
         """
-        self.uart.watch(True)
         self._pattern = pattern
+        if self._matched():
+            return Matched()
+        self.uart.watch(True)
         try:
             return self.run(max_insns, timeout)
         finally:
@@ -275,11 +299,18 @@ class Machine:
             self._stop = stop
         self.engine.request_stop()
 
-    def schedule(self, clock: int, action: Callable[[], None]) -> None:
-        """Call `action` when the machine's clock reaches `clock`; for devices."""
-        self._event_number += 1
-        heapq.heappush(self._events, (clock, self._event_number, action))
-        self.engine.set_next_event(self._events[0][0])
+    def schedule(self, device: Device, clock: int, action: Callable[[], None]) -> None:
+        """Call `action` when the machine's clock reaches `clock`, instead of what `device` scheduled before."""
+        self._events[device] = (min(clock, layout.INFINITE), action)
+        self._set_next_event()
+
+    def cancel(self, device: Device) -> None:
+        """Forget what `device` scheduled."""
+        self._events.pop(device, None)
+        self._set_next_event()
+
+    def _set_next_event(self) -> None:
+        self.engine.set_next_event(min((when for when, _ in self._events.values()), default=layout.INFINITE))
 
     def _handle(self, reason: int, poll: Callable[[int], bytes | None] | None) -> Stop | None:
         """What the run loop's reason means to us: a Stop, or None to go on."""
@@ -289,16 +320,14 @@ class Machine:
         if self._pattern and self._matched():
             return Matched()
         if self._stop is not None:
-            stop, self._stop = self._stop, None
-            if isinstance(stop, ResetRequested) and self.reboot:
-                self.reset()
-                return None
-            return stop
+            return self._asked_to_stop()
         arg = self.engine.word(layout.M_STOP_ARG)
         hart = self.engine.current_hart
         if reason == layout.STOP_EVENT:
-            self._run_events()
+            self._run_events(max(arg, self.clock))
         elif reason == layout.STOP_IDLE:
+            if self._uart is not None and self._uart.refill():
+                return None
             if poll is None or not self._wait_for_input(poll, -1):
                 return Deadlock(tuple(h.pc for h in self.harts))
         elif reason == layout.STOP_PACE:
@@ -320,8 +349,17 @@ class Machine:
                               "this is a defect of Hartwell, please report it")
         if poll is not None and reason == layout.STOP_LIMIT:
             self._wait_for_input(poll, 0)
-        self.uart.refill()
+        if self._uart is not None:
+            self._uart.refill()
         return None
+
+    def _asked_to_stop(self) -> Stop | None:
+        """What a device asked for; a reset is done here and now, if that is how resets are to be answered."""
+        stop, self._stop = self._stop, None
+        if isinstance(stop, ResetRequested) and self.reboot:
+            self.reset()
+            return None
+        return stop
 
     def _wait_for_input(self, poll: Callable[[int], bytes | None], cycles: int) -> bool:
         """Ask for console input; False when there will never be more."""
@@ -330,14 +368,17 @@ class Machine:
             self.uart.feed(data)
         return data is not None
 
-    def _run_events(self) -> None:
-        now = self.clock
-        while self._events and self._events[0][0] <= now:
-            heapq.heappop(self._events)[2]()
-        self.engine.set_next_event(self._events[0][0] if self._events else layout.INFINITE)
+    def _run_events(self, now: int) -> None:
+        due = [(device, action) for device, (when, action) in self._events.items() if when <= now]
+        for device, _ in due:
+            del self._events[device]
+        for _, action in due:
+            action()
+        self._set_next_event()
 
-    def _take_output(self) -> None:
-        data = self.uart.take_output()
+    def drain_console(self) -> None:
+        """Take what the UART has sent into `console`; done by itself whenever the machine stops."""
+        data = self._uart.take_output() if self._uart is not None else b""
         if data:
             self._console += data
             if self.on_output is not None:

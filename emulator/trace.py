@@ -76,7 +76,8 @@ class Tracer:
     def _insn(self, pc: int, bits: int, _b: int, _c: int, _d: int) -> str:
         digits = 8 if bits & 3 == 3 else 4
         name = self._symbols.format(pc)
-        return f"{pc:#x} {'' if name.startswith('0x') else name:<28} {bits:0{digits}x}{'' if digits == 8 else '    '}  {disassemble(pc, bits)}"
+        shown = f"{'' if name.startswith('0x') else name:<28} {bits:0{digits}x}"
+        return f"{pc:#x} {shown:<37}  {disassemble(pc, bits)}"
 
     def _trap(self, pc: int, cause: int, value: int, target: int, priv: int) -> str:
         number = cause & (1 << 63) - 1

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ..engine.clock import attention, now, ticks
 from ..engine.interrupt import set_line
 from ..engine.layout import (
-    H_MIP_LINES, H_MTIMECMP, H_SIZE, M_CLINT, M_EVENT, M_HART, M_HART_COUNT, M_HARTS, M_TIME_OFFSET, M_YIELD,
+    H_MIP_LINES, H_MTIMECMP, H_SIZE, M_CLINT, M_EVENT, M_HART, M_HARTS, M_HART_COUNT, M_TIME_OFFSET, M_YIELD,
 )
 from ..engine.native import entry, inline
 from ..engine.prims import ld64, lshr, st64
@@ -53,7 +53,7 @@ def read(uc: int, offset: int, size: int, words: int) -> int:
             value = 1 if ld64(ld64(m + M_HARTS) + hart * H_SIZE + H_MIP_LINES) & MSIP else 0
         return value >> 8 * (offset & 3)
     if offset >= MTIME:
-        value = ticks(m, now(m))
+        value = ticks(m, now(m)) if offset < MTIME + 8 else 0
     else:
         hart = (offset - MTIMECMP_BASE) >> 3
         if hart < ld64(m + M_HART_COUNT):
@@ -72,6 +72,8 @@ def write(uc: int, offset: int, size: int, value: int, words: int) -> None:
             set_line(m, target, MSIP, value & 1)
             if target != ld64(m + M_HART) and value & 1:
                 st64(m + M_YIELD, 1)
+        return
+    if offset >= MTIME + 8:
         return
     if offset >= MTIME:
         old = ticks(m, now(m))

@@ -90,6 +90,9 @@ class NativeDevice(Device):
         super().attach(machine)
         self.words[0] = machine.engine.block
 
+    def reset(self) -> None:
+        self.words[1:] = 0
+
     def read(self, offset: int, size: int) -> int:
         return int(type(self).native_read(0, offset, size, self.address)) & ((1 << 8 * size) - 1)
 

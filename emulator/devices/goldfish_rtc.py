@@ -32,9 +32,14 @@ class GoldfishRtc(Device):
     def __init__(self, base: int = 0x0010_1000, irq: int = 11, start: int = DEFAULT_START) -> None:
         super().__init__(base, 0x1000, irq)
         self.start = start
-        self.reset()
+        self._clear()
 
     def reset(self) -> None:
+        self._clear()
+        self._drive()
+
+    def _clear(self) -> None:
+        self._shift = 0
         self._high = 0
         self._alarm_high = 0
         self._alarm: int | None = None
@@ -44,7 +49,8 @@ class GoldfishRtc(Device):
     def time(self) -> int:
         """Nanoseconds since 1970, now."""
         assert self.machine is not None
-        return self.start * 1_000_000_000 + self.machine.clock * 1_000_000_000 // self.machine.board.clock_hz
+        running = self.machine.clock * 1_000_000_000 // self.machine.board.clock_hz
+        return self.start * 1_000_000_000 + self._shift + running
 
     def read(self, offset: int, size: int) -> int:
         if offset == TIME_LOW:
@@ -63,7 +69,7 @@ class GoldfishRtc(Device):
 
     def write(self, offset: int, size: int, value: int) -> None:
         if offset == TIME_LOW:  # sets the clock: the latched high half and this low half become now
-            self.start += ((self._high << 32 | value) - self.time()) // 1_000_000_000
+            self._shift += (self._high << 32 | value) - self.time()
         elif offset == TIME_HIGH:
             self._high = value
         elif offset == ALARM_HIGH:
@@ -74,7 +80,7 @@ class GoldfishRtc(Device):
             self._enabled = bool(value & 1)
             self._drive()
         elif offset == CLEAR_ALARM:
-            self._alarm = None
+            self._forget_alarm()
         elif offset == CLEAR_INTERRUPT:
             self._pending = False
             self._drive()
@@ -84,24 +90,28 @@ class GoldfishRtc(Device):
         self._alarm = when
         wait = max(0, when - self.time())
         cycles = -(-wait * self.machine.board.clock_hz // 1_000_000_000)
-        self.machine.schedule(self.machine.clock + cycles, lambda: self._ring(when))
+        self.machine.schedule(self, self.machine.clock + cycles, self._ring)
 
-    def _ring(self, when: int) -> None:
-        if self._alarm == when:
-            self._alarm = None
-            self._pending = True
-            self._drive()
+    def _forget_alarm(self) -> None:
+        assert self.machine is not None
+        self._alarm = None
+        self.machine.cancel(self)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self._pending = True
+        self._drive()
 
     def _drive(self) -> None:
         assert self.machine is not None
         self.machine.set_irq(self.irq, self._pending and self._enabled)
 
     def state(self) -> dict[str, Any]:
-        return {"start": self.start, "high": self._high, "alarm_high": self._alarm_high, "alarm": self._alarm,
+        return {"shift": self._shift, "high": self._high, "alarm_high": self._alarm_high, "alarm": self._alarm,
                 "enabled": self._enabled, "pending": self._pending}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.start, self._high, self._alarm_high = state["start"], state["high"], state["alarm_high"]
+        self._shift, self._high, self._alarm_high = state["shift"], state["high"], state["alarm_high"]
         self._enabled, self._pending, self._alarm = state["enabled"], state["pending"], None
         if state["alarm"] is not None:
             self._set_alarm(state["alarm"])

@@ -21,6 +21,7 @@ from ..engine.layout import H_SIZE, M_HART_COUNT, M_HARTS, M_PLIC, MAX_HARTS, Wo
 from ..engine.native import entry, inline
 from ..engine.prims import ctz, ld64, st64
 from ..engine.riscv import MEIP, SEIP
+from ..errors import BusError
 from .device import NativeDevice
 
 if TYPE_CHECKING:
@@ -34,26 +35,33 @@ SIZE = 0x600000
 MAX_PRIORITY = 7
 
 _p = Words(8)
-P_LINE = _p.take(2)  # bit sets over sources: line high,
-P_PENDING = _p.take(2)  # request forwarded and not claimed,
-P_SERVICE = _p.take(2)  # claimed and not completed
-P_PRIORITY = _p.take(128)
-P_ENABLE = _p.take(2 * CONTEXTS)
+GROUPS = SOURCES // 32
+P_LINE = _p.take(GROUPS)  # bit sets over sources, 32 to a word: line high,
+P_PENDING = _p.take(GROUPS)  # request forwarded and not claimed,
+P_SERVICE = _p.take(GROUPS)  # claimed and not completed
+P_PRIORITY = _p.take(SOURCES)
+P_ENABLE = _p.take(GROUPS * CONTEXTS)
 P_THRESHOLD = _p.take(CONTEXTS)
 
 
 @inline
 def test(p: int, field: int, source: int) -> int:
     """Bit `source` of bit set `field`."""
-    return (ld64(p + field + 8 * (source >> 6)) >> (source & 63)) & 1
+    return (ld64(p + field + 8 * (source >> 5)) >> (source & 31)) & 1
 
 
 @inline
 def put(p: int, field: int, source: int, bit: int) -> None:
     """Set bit `source` of bit set `field` to `bit`."""
-    at = p + field + 8 * (source >> 6)
-    mask = 1 << (source & 63)
+    at = p + field + 8 * (source >> 5)
+    mask = 1 << (source & 31)
     st64(at, ld64(at) | mask if bit else ld64(at) & ~mask)
+
+
+@inline
+def enables(context: int) -> int:
+    """The bit set of sources enabled for `context`."""
+    return P_ENABLE + 8 * GROUPS * context
 
 
 @inline
@@ -61,10 +69,10 @@ def best(p: int, context: int) -> int:
     """The pending, enabled source that `context` would claim (highest priority, lowest number); 0 for none."""
     found = 0
     highest = 0
-    for half in range(2):
-        bits = ld64(p + P_PENDING + 8 * half) & ld64(p + P_ENABLE + 16 * context + 8 * half)
+    for group in range(GROUPS):
+        bits = ld64(p + P_PENDING + 8 * group) & ld64(p + enables(context) + 8 * group)
         while bits != 0:
-            source = ctz(bits) + 64 * half
+            source = ctz(bits) + 32 * group
             bits &= bits - 1
             priority = ld64(p + P_PRIORITY + 8 * source)
             if priority > highest:
@@ -98,7 +106,7 @@ def forward(p: int, source: int) -> None:
 @inline
 def set_irq(p: int, source: int, level: int) -> None:
     """A device drives its line; `source` 0 is no line."""
-    if p == 0 or source == 0 or test(p, P_LINE, source) == level:
+    if p == 0 or source <= 0 or source >= SOURCES or test(p, P_LINE, source) == level:
         return
     put(p, P_LINE, source, level)
     forward(p, source)
@@ -124,13 +132,11 @@ def read(uc: int, offset: int, size: int, p: int) -> int:
         return ld64(p + P_PRIORITY + 8 * source) if source < SOURCES else 0
     if offset < ENABLE:
         word = (offset - PENDING) >> 2
-        return (ld64(p + P_PENDING + 8 * (word >> 1)) >> 32 * (word & 1)) & 0xFFFFFFFF if word < 4 else 0
+        return ld64(p + P_PENDING + 8 * word) if word < GROUPS else 0
     if offset < CONTEXT:
         context = (offset - ENABLE) >> 7
         word = ((offset - ENABLE) & 0x7F) >> 2
-        if context < CONTEXTS and word < 4:
-            return (ld64(p + P_ENABLE + 16 * context + 8 * (word >> 1)) >> 32 * (word & 1)) & 0xFFFFFFFF
-        return 0
+        return ld64(p + enables(context) + 8 * word) if context < CONTEXTS and word < GROUPS else 0
     context = (offset - CONTEXT) >> 12
     register = (offset - CONTEXT) & 0xFFF
     if context >= CONTEXTS:
@@ -152,13 +158,11 @@ def write(uc: int, offset: int, size: int, value: int, p: int) -> None:
     elif offset < CONTEXT:
         context = (offset - ENABLE) >> 7
         word = ((offset - ENABLE) & 0x7F) >> 2
-        if context >= CONTEXTS or word >= SOURCES // 32:
+        if context >= CONTEXTS or word >= GROUPS:
             return
         if word == 0:
             value &= ~1  # source 0 does not exist
-        at = p + P_ENABLE + 16 * context + 8 * (word >> 1)
-        shift = 32 * (word & 1)
-        st64(at, ld64(at) & ~(0xFFFFFFFF << shift) | (value & 0xFFFFFFFF) << shift)
+        st64(p + enables(context) + 8 * word, value & 0xFFFFFFFF)
     else:
         context = (offset - CONTEXT) >> 12
         register = (offset - CONTEXT) & 0xFFF
@@ -166,7 +170,7 @@ def write(uc: int, offset: int, size: int, value: int, p: int) -> None:
             return
         if register == 0:
             st64(p + P_THRESHOLD + 8 * context, value & MAX_PRIORITY)
-        elif register == 4 and 0 < value < SOURCES and test(p, P_ENABLE + 16 * context, value):
+        elif register == 4 and 0 < value < SOURCES and test(p, enables(context), value):
             put(p, P_SERVICE, value, 0)
             forward(p, value)
     update(p)
@@ -187,7 +191,9 @@ class Plic(NativeDevice):
         machine.engine.set_word(M_PLIC, self.address)
 
     def set_irq(self, source: int, level: bool) -> None:
-        """Drive line `source` (1 … 95)."""
+        """Drive line `source`; BusError if it is not 1 … 95."""
+        if not 0 < source < SOURCES:
+            raise BusError(f"the PLIC has no source {source}: expected 1 to {SOURCES - 1}")
         set_irq(self.address, source, int(level))
 
     def node(self) -> Node:

@@ -108,8 +108,9 @@ def send(u: int, value: int) -> None:
         st64(u + U_LOOPED, (value & 0xFF) + 1)
     else:
         count = ld64(u + U_OUT_COUNT)
-        st8(ld64(u + U_OUT) + count, value)
-        st64(u + U_OUT_COUNT, count + 1)
+        if count < RING:
+            st8(ld64(u + U_OUT) + count, value)
+            st64(u + U_OUT_COUNT, count + 1)
         if ld64(u + U_WATCHED) or count > RING - 1024:  # a block has fewer than 1024 stores
             request_stop(ld64(u), STOP_CONSOLE, 0)
     st64(u + U_THR_EMPTY, 1)
@@ -209,8 +210,13 @@ class Uart16550(NativeDevice):
         self._waiting += data
         self.refill()
 
-    def refill(self) -> None:
-        """Move input that did not fit into the ring before; the machine calls it between slices."""
+    def write(self, offset: int, size: int, value: int) -> None:
+        super().write(offset, size, value)
+        if self.machine is not None and self._get(U_OUT_COUNT) > RING // 2:
+            self.machine.drain_console()  # written by the host: no run loop is there to do it
+
+    def refill(self) -> bool:
+        """Move input that did not fit into the ring before; whether there was any."""
         head, tail = self._get(U_IN_HEAD), self._get(U_IN_TAIL)
         count = min(RING - (head - tail), len(self._waiting))
         if count:
@@ -219,6 +225,7 @@ class Uart16550(NativeDevice):
             del self._waiting[:count]
             self._set(U_IN_HEAD, head + count)
             drive(self.address)
+        return count > 0
 
     @property
     def input_left(self) -> int:

@@ -17,18 +17,24 @@ be on it (or they cost six times as much). The rules are QEMU's own:
 
 from __future__ import annotations
 
-from .abi import ENV_MIE, ENV_MIP, ENV_MSTATUS, ENV_PRIV, HOOK_BEGIN, HOOK_END, HOOK_USER_DATA, TB_ICOUNT, TB_PC, TB_SIZE
+from .abi import (
+    ACCESS_FETCH, ENV_MIE, ENV_MIP, ENV_MSTATUS, ENV_PRIV, HOOK_BEGIN, HOOK_END, HOOK_USER_DATA, TB_ICOUNT, TB_PC,
+    TB_SIZE,
+)
 from .clock import budget_left, calm, request_stop, spend
-from .fpsingle import operands, settle
+from .fpsingle import compressed_access, operands, settle
 from .interrupt import pending
 from .layout import (
-    F_PAGE_ADDR_CODE, F_TLB_FLUSH_IDX, F_TLB_RESET_DIRTY, M_BLOCK_HOOK, M_BREAK_COUNT, M_BREAK_SKIP, M_BREAKS, M_BUDGET, M_CS, M_CURRENT, M_ENV, M_EVENT,
-    M_FP_BLOCK, M_FP_HOOK, M_HAS_CODE, M_LIMIT, M_NATURAL, M_PART, M_RAM_HOST, M_REBUILD, M_REBUILD_SIZE, M_RECORD_END, M_RECORD_NEXT, M_STEP, M_STOP, M_YIELD,
-    R_COUNT, R_FLAGS, R_MACHINE, R_PC, R_SIZE, RECORD_BREAK, RECORD_REBUILD, STOP_BREAK, STOP_RECORDS, STOP_STEP,
+    F_PAGE_ADDR_CODE, F_TLB_FLUSH_IDX, F_TLB_RESET_DIRTY, M_BLOCK_HOOK, M_BREAKS, M_BREAK_COUNT, M_BREAK_SKIP,
+    M_BUDGET, M_CS, M_CURRENT, M_ENV, M_EVENT, M_FP_BLOCK, M_FP_HOOK, M_HART, M_HAS_CODE, M_LIMIT, M_MPRV_MODE,
+    M_NATURAL, M_PART, M_RAM_HOST, M_REBUILD, M_REBUILD_SIZE, M_RECORD_END, M_RECORD_NEXT, M_STEP, M_STOP, M_YIELD,
+    RECORD_BREAK, RECORD_REBUILD, R_BYTES, R_COUNT, R_FLAGS, R_MACHINE, R_PC, R_SIZE, STOP_BREAK, STOP_RECORDS,
+    STOP_STEP,
 )
+from .mmu import fetch_parcel, host_address, translate
 from .native import entry, inline
 from .prims import call2, call3, ld8, ld16, ld64, st8, st64
-from .riscv import FS, MPRV, PRV_M
+from .riscv import FS, MPP, MPRV, PRV_M
 from .trap import distance, leave
 
 STEP_WANTED, STEP_DONE = 1, 2
@@ -90,6 +96,9 @@ def consider(m: int, record: int) -> None:
     status = ld64(env + ENV_MSTATUS)
     if status & MPRV:
         if ld64(env + ENV_PRIV) == PRV_M:
+            if status & MPP != ld64(m + M_MPRV_MODE):  # an MRET to M-mode changed it
+                st64(m + M_MPRV_MODE, status & MPP)
+                call2(_flush(m), ld64(m + M_CS), 1 << PRV_M)
             return
         st64(env + ENV_MSTATUS, status & ~MPRV)  # xRET to below M clears MPRV (3.1.6.3)
         call2(_flush(m), ld64(m + M_CS), 1 << PRV_M)
@@ -166,42 +175,60 @@ def note_rebuild(m: int, record: int) -> None:
     offset = call2(ld64(m + F_PAGE_ADDR_CODE), ld64(m + M_ENV), pc)
     st64(m + M_REBUILD, offset)
     st64(m + M_REBUILD_SIZE, 0 if offset == -1 else 4)
+    env = ld64(m + M_ENV)
+    first, last = find_repairs(m, env, pc, ld64(record + R_BYTES), ld64(env + ENV_MSTATUS) & FS)
     hook = ld64(m + M_FP_HOOK)
-    st64(hook + HOOK_BEGIN, pc)
-    st64(hook + HOOK_END, pc + 0x1000)
+    st64(hook + HOOK_BEGIN, first)
+    st64(hook + HOOK_END, last + 4)  # the instruction behind the last one settles it
     st64(m + M_FP_BLOCK, pc)
 
 
 @inline
-def mark_code(m: int, env: int, va: int) -> int:
-    """Mark the page of `va` as holding code; host address of `va`, 0 if it cannot be cached."""
+def mark_code(m: int, env: int, va: int) -> None:
+    """Mark the page of `va` as holding code, unless translations of it are not kept."""
     offset = call2(ld64(m + F_PAGE_ADDR_CODE), env, va)
     if offset == -1:
-        return 0
+        return
     flag = ld64(m + M_HAS_CODE) + (offset >> 12)
     host = ld64(m + M_RAM_HOST) + offset
     if not ld8(flag):
         st8(flag, 1)
         call3(ld64(m + F_TLB_RESET_DIRTY), ld64(m + M_CS), host & ~0xFFF, 0x1000)
-    return host
 
 
 @inline
-def has_single_precision(host: int, size: int, second: int, room: int) -> bool:
-    """Whether the `size` bytes of code at `host` need `fpsingle`; past `room` bytes they go on at `second`."""
-    at = 0
-    while at < size:
-        low = ld16(host + at) if at < room else ld16(second + at - room)
-        if low & 3 != 3:
-            at += 2
-            continue
-        opcode = low & 0x7F
-        if opcode == 0x53 or opcode == 0x43 or opcode == 0x47 or opcode == 0x4B or opcode == 0x4F:
-            high = ld16(host + at + 2) if at + 2 < room else ld16(second + at + 2 - room)
-            if operands(low | high << 16):
-                return True
-        at += 4
-    return False
+def find_repairs(m: int, env: int, pc: int, size: int, enabled: int) -> tuple[int, int]:
+    """The first and last instruction between `pc` and `pc` + `size` that `fpsingle` must watch; (0, -1) for none."""
+    mode = ld64(env + ENV_PRIV)
+    h = ld64(m + M_HART)
+    first = 0
+    last = -1
+    page = -1
+    host = 0
+    va = pc
+    while va < pc + size:
+        if va >> 12 != page:
+            page = va >> 12
+            cause, pa, _, _ = translate(m, h, env, va, ACCESS_FETCH, mode)
+            host = host_address(m, pa & ~0xFFF) if cause < 0 else 0
+            if host == 0:
+                return first, last
+        low = ld16(host + (va & 0xFFF))
+        wide = low & 3 == 3
+        found = False
+        if not wide:
+            found = not enabled and compressed_access(low)
+        elif enabled:
+            opcode = low & 0x7F
+            if opcode == 0x53 or opcode == 0x43 or opcode == 0x47 or opcode == 0x4B or opcode == 0x4F:
+                high = fetch_parcel(m, env, va + 2, mode)
+                found = operands(low | high << 16) != 0
+        if found:
+            if last == -1:
+                first = va
+            last = va
+        va += 4 if wide else 2
+    return first, last
 
 
 @entry("void(i64, i64, i64, i64)")
@@ -214,24 +241,23 @@ def on_edge(uc: int, tb: int, previous: int, m: int) -> None:
     hook = ld64(m + M_BLOCK_HOOK)
     record = ld64(hook + HOOK_USER_DATA)
     flags = 0
-    host = mark_code(m, env, pc)
+    mark_code(m, env, pc)
     last = pc + size - 1
-    second = 0
     if last >> 12 != pc >> 12:
-        second = mark_code(m, env, last & ~0xFFF)
+        mark_code(m, env, last & ~0xFFF)
     if ld64(m + M_FP_BLOCK) == pc:
         fp = ld64(m + M_FP_HOOK)
         st64(fp + HOOK_BEGIN, NOWHERE)
         st64(fp + HOOK_END, NOWHERE)
         st64(m + M_FP_BLOCK, NOWHERE)
-    elif host != 0 and ld64(env + ENV_MSTATUS) & FS:
-        if has_single_precision(host, size, second, 0x1000 - (pc & 0xFFF)):
-            flags = RECORD_REBUILD
+    elif find_repairs(m, env, pc, size, ld64(env + ENV_MSTATUS) & FS)[1] != -1:
+        flags = RECORD_REBUILD
     for i in range(ld64(m + M_BREAK_COUNT)):
         at = ld64(m + M_BREAKS + 8 * i)
         if pc <= at < pc + size:
             flags |= RECORD_BREAK
     st64(record + R_PC, pc)
+    st64(record + R_BYTES, size)
     st64(record + R_FLAGS, flags)
     st64(record + R_COUNT, -count if flags else count)
     following = record + R_SIZE

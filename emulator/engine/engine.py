@@ -7,6 +7,7 @@ boards: `machine.Machine` tells it where RAM, ROM and device registers are.
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import EngineError
-from . import abi, block, clock, fpsingle, layout, mmu, native, schedule, tracing, trap
+from . import abi, block, clock, fpsingle, layout, mmu, native, schedule, selfcheck, tracing, trap
 from .library import Library, library
 
 UC_ARCH_RISCV, UC_MODE_RISCV64 = 8, 1 << 3
@@ -52,6 +53,7 @@ class Engine:
         self._lib = self._library.lib
         self._handle = ctypes.c_void_p()
         self._call("uc_open", UC_ARCH_RISCV, UC_MODE_RISCV64, ctypes.byref(self._handle), instance=False)
+        self._finalizer = weakref.finalize(self, self._lib.uc_close, self._handle)
         self._call("uc_ctl", UC_CTL_TCG_BUFFER_SIZE, ctypes.c_uint32(CODE_BUFFER))
         self._call("uc_ctl", UC_CTL_USE_EXITS, ctypes.c_int(1))
         self._words = np.zeros(layout.M_SIZE // 8, dtype=np.int64)
@@ -64,9 +66,9 @@ class Engine:
         self._ram_size = 0
         self._trace_ring: npt.NDArray[np.int64] | None = None
         self._traced = 0
-        self.env = self._find_env()
+        self.env = selfcheck.find_env(self._lib, self._handle)
         self.cs = self.env - abi.CS_ENV
-        self._check_layout()
+        selfcheck.check_layout(self._library, self._handle, self.env)
         self._fill_machine_block()
         self._reset_state = ctypes.string_at(self.env, abi.ENV_SIZE)
         self._prepare_harts()
@@ -74,10 +76,12 @@ class Engine:
         self._run = native.function(self._library.code, schedule.run)
 
     def close(self) -> None:
-        """Free the instance; the engine cannot be used afterwards."""
-        if self._handle:
-            self._lib.uc_close(self._handle)
-            self._handle = ctypes.c_void_p()
+        """Free the instance; using the engine afterwards raises EngineError. Garbage collection does it, too."""
+        self._finalizer()
+
+    def _check_open(self) -> None:
+        if not self._finalizer.alive:
+            raise EngineError("the machine is closed")
 
     # --- words of the shared blocks ---------------------------------------------------------------
 
@@ -99,6 +103,7 @@ class Engine:
 
     def state_address(self, hart: int) -> int:
         """Host address of the engine state of `hart`: in the instance for the one it holds."""
+        self._check_open()
         block = self.hart_block[hart]
         return self.env if block == self.word(layout.M_HART) else block + layout.H_ENV
 
@@ -140,31 +145,8 @@ class Engine:
         self._keep.append(flags)
         self.set_word(layout.M_HAS_CODE, int(flags.ctypes.data))
         self.set_word(layout.M_FAST_STORES, 1)
-        self._prime()
+        selfcheck.run_first_blocks(self)
         flags[:] = 0
-
-    def _prime(self) -> None:
-        """Run three blocks: the engine reports no edge before its first block has run.
-
-        The second has one instruction; the third two, as the engine translates on after a WFI.
-        """
-        host = self.word(layout.M_RAM_HOST)
-        saved = ctypes.string_at(host, 16)
-        ctypes.memmove(host, bytes.fromhex("6f004000" "6f004000" "73005010" "6f000000"), 16)  # j .+4 (2); wfi; j .
-        self.write_state(0, abi.ENV_PC, self.word(layout.M_BANKS))
-        self.set_word(layout.M_SLICE, 16)
-        self.set_word(layout.M_BUDGET, 16)
-        start = ctypes.c_uint64(self.word(layout.M_BANKS))
-        self._call("uc_emu_start", start, ctypes.c_uint64(0), ctypes.c_uint64(0), ctypes.c_size_t(0))
-        counted = 16 - self.word(layout.M_BUDGET)
-        ctypes.memmove(host, saved, 16)
-        self.set_word(layout.M_SLICE, 0)
-        self.set_word(layout.M_BUDGET, 0)
-        self.flush_translations()
-        self.flush_tlb()
-        if counted != 3:
-            raise EngineError(f"self-check: the block hook counted {counted} instructions of 3; unicorn "
-                              f"{abi.UNICORN_VERSION} does not behave as known on this machine")
 
     def add_native_device(self, base: int, size: int, read: Callable[..., Any], write: Callable[..., Any],
                           state: int) -> None:
@@ -243,6 +225,7 @@ class Engine:
 
     def run(self) -> int:
         """Run until something stops the machine; a `layout.STOP_` value, its argument in M_STOP_ARG."""
+        self._check_open()
         while True:
             reason = self._run(self.block)
             if reason != layout.STOP_RECORDS:
@@ -291,26 +274,29 @@ class Engine:
 
         None if the register does not exist.
         """
-        self.select(hart)
+        self._check_open()
+        current, wanted = self.word(layout.M_HART), self.hart_block[hart]
+        if wanted != current:
+            self._swap(current, wanted)
         priv = self.read_state(hart, abi.ENV_PRIV)
         self.write_state(hart, abi.ENV_PRIV, 3)
         old = ctypes.c_uint64()
         status = self._lib.riscv_csrrw_debug_riscv64(ctypes.c_void_p(self.env), number, ctypes.byref(old),
                                                      ctypes.c_uint64(value), ctypes.c_uint64(mask))
         self.write_state(hart, abi.ENV_PRIV, priv)
+        if wanted != current:
+            self._swap(wanted, current)
         return old.value if status >= 0 else None
 
-    def select(self, hart: int) -> None:
-        """Put `hart` into the engine, as the run loop would; for reading and writing its CSRs."""
-        block = self.hart_block[hart]
-        current = self.word(layout.M_HART)
-        if block == current:
-            return
-        ctypes.memmove(current + layout.H_ENV, self.env, abi.ENV_SIZE)
-        ctypes.memmove(self.env, block + layout.H_ENV, abi.ENV_SIZE)
-        self.set_word(layout.M_HART, block)
-        self.set_word(layout.M_SLICE_END, 0)
-        self.flush_tlb()
+    def _swap(self, out: int, into: int) -> None:
+        """Exchange harts in the engine for a moment in which no address is translated."""
+        ctypes.memmove(out + layout.H_ENV, self.env, abi.ENV_SIZE)
+        ctypes.memmove(self.env, into + layout.H_ENV, abi.ENV_SIZE)
+        self.set_word(layout.M_HART, into)
+
+    def start(self, pc: int) -> None:
+        """Call uc_emu_start once, without the run loop around it."""
+        self._call("uc_emu_start", ctypes.c_uint64(pc), ctypes.c_uint64(0), ctypes.c_uint64(0), ctypes.c_size_t(0))
 
     # --- construction -----------------------------------------------------------------------------
 
@@ -321,59 +307,6 @@ class Engine:
         if error:
             self._lib.uc_strerror.restype = ctypes.c_char_p
             raise EngineError(f"{name} failed: {self._lib.uc_strerror(error).decode()} ({error})")
-
-    def _find_env(self) -> int:
-        """Address of the instance's CPU state: a CSR read function is handed it."""
-        found: list[int] = []
-        prototype = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint64, ctypes.c_int, ctypes.c_void_p)
-
-        def note(env: int, _number: int, _value: int) -> int:
-            found.append(env)
-            return 0
-
-        reader = prototype(note)
-        mscratch = 0x340
-        ops = (ctypes.c_void_p * 4)()
-        get, put = self._lib.riscv_get_csr_ops_riscv64, self._lib.riscv_set_csr_ops_riscv64
-        get(mscratch, ops)
-        noting = (ctypes.c_void_p * 4)(*ops)
-        noting[1] = ctypes.cast(reader, ctypes.c_void_p).value
-        noting[3] = None  # a combined operation would come first
-        put(mscratch, noting)
-        try:
-            value = ctypes.c_uint64()
-            uc_riscv_reg_mscratch, uc_riscv_reg_priv = 127, 191
-            privilege = ctypes.c_uint64(3)
-            self._lib.uc_reg_write(self._handle, uc_riscv_reg_priv, ctypes.byref(privilege))
-            self._lib.uc_reg_read(self._handle, uc_riscv_reg_mscratch, ctypes.byref(value))
-        finally:
-            put(mscratch, ops)
-        if not found:
-            raise EngineError("the engine did not hand out its CPU state; its insides differ from "
-                              f"unicorn {abi.UNICORN_VERSION}")
-        return found[-1]
-
-    def _check_layout(self) -> None:
-        """Check the offsets of `abi` against this instance before anything is written through them."""
-
-        def at(address: int) -> int:
-            return ctypes.c_uint64.from_address(address).value
-
-        fill = self._library.functions["riscv_cpu_tlb_fill_riscv64"]
-        facts = {
-            "env->uc": at(self.env + abi.ENV_UC) == self._handle.value,
-            "cs->env_ptr": at(self.cs + abi.CS_ENV_PTR) == self.env,
-            "cs->uc": at(self.cs + abi.CS_UC) == self._handle.value,
-            "cc->tlb_fill": at(self.cs + abi.CS_TLB_FILL) == fill,
-            "cs->cflags_next_tb": at(self.cs + abi.CS_CFLAGS_NEXT_TB) & 0xFFFFFFFF == abi.CFLAGS_DEFAULT,
-            "env->misa": at(self.env + abi.ENV_MISA) == 0x8000_0000_0014_112D,
-            "env->rdtime_fn": at(self.env + abi.ENV_LINK) == 0,
-            "env tlb": all(_power_of_two(at(self.env + abi.ENV_TLB + 16 * i) + 64) for i in range(4)),
-        }
-        wrong = [name for name, right in facts.items() if not right]
-        if wrong:
-            raise EngineError(f"{self._library.path}: {', '.join(wrong)} not where unicorn "
-                              f"{abi.UNICORN_VERSION}'s wheel has it; reinstall unicorn=={abi.UNICORN_VERSION} from PyPI")
 
     def _fill_machine_block(self) -> None:
         assert self._handle.value is not None
@@ -442,7 +375,3 @@ _WRITE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint,
 def _signed(value: int) -> int:
     value &= (1 << 64) - 1
     return value - (1 << 64) if value >> 63 else value
-
-
-def _power_of_two(value: int) -> bool:
-    return value > 0 and value & (value - 1) == 0

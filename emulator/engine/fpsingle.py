@@ -1,10 +1,12 @@
-"""Single-precision repairs: NaN boxing of operands and results, and fmin/fmax of signalling NaNs.
+"""Floating-point repairs: NaN boxing, signalling minima, and what the engine forgets to refuse.
 
-The engine's floating point is right but for three rules that came later than it:
+The engine's floating point is right but for these rules, most of them later than it:
 - a single-precision operand whose upper 32 bits are not all ones counts as the canonical NaN
   (unprivileged specification 12.2);
 - a single-precision result has all ones there (ibid.; the engine's own has whatever came out);
-- fmin and fmax with one signalling NaN give the *other* operand (11.6), and set NV.
+- fmin and fmax with one signalling NaN give the *other* operand (11.6), and set NV;
+- a fused multiply-add of infinity and zero sets NV whatever is added (11.6);
+- c.fld, c.fsd, c.fldsp and c.fsdsp are illegal while mstatus.FS is off (privileged 3.1.6.6).
 
 All are mended around the engine's own instruction: by giving it other operands before, and by
 completing its result after. `block.on_edge` finds the instructions when a block is translated and
@@ -14,12 +16,15 @@ What is to be done *after* one (`settle`) the next hook, block or trap does.
 
 from __future__ import annotations
 
-from .abi import ENV_FPR, ENV_MSTATUS
+from .abi import ENV_FPR, ENV_MSTATUS, ENV_PRIV
 from .clock import attention
-from .layout import F_GET_FFLAGS, F_PAGE_ADDR_CODE, F_SET_FFLAGS, M_ENV, M_FP_BOX, M_FP_FIXES, M_FP_PC, M_FP_SAVED, M_RAM_HOST
+from .layout import (
+    F_GET_FFLAGS, F_RAISE, F_SET_FFLAGS, M_ENV, M_FP_BOX, M_FP_FIXES, M_FP_PC, M_FP_RD, M_FP_SAVED,
+)
+from .mmu import fetch_parcel
 from .native import entry, inline
-from .prims import call1, call2, ld16, ld32, ld64, lshr, st64
-from .riscv import FS
+from .prims import call1, call2, call3, ld64, lshr, st64
+from .riscv import FS, ILLEGAL
 
 CANONICAL_NAN = -0x0000_0000_8040_0000
 """0xffff_ffff_7fc0_0000: the canonical single-precision NaN, boxed."""
@@ -33,11 +38,13 @@ FMT_S, FMT_D = 0, 1
 
 @inline
 def operands(insn: int) -> int:
-    """What there is to mend: the operands rs1 (1), rs2 (2), rs3 (4), a signalling minimum (8), the result (16)."""
+    """What there is to mend: operands (1, 2, 4), a signalling minimum (8), the result (16), an FMA's NV (32)."""
     opcode = insn & 0x7F
     fmt = (insn >> 25) & 3
     if opcode == 0x43 or opcode == 0x47 or opcode == 0x4B or opcode == 0x4F:
-        return 7 | 16 if fmt == FMT_S else 0
+        if fmt == FMT_S:
+            return 7 | 16 | 32
+        return 32 if fmt == FMT_D else 0
     if opcode != OP_FP:
         return 0
     kind = insn >> 27
@@ -63,6 +70,14 @@ def operands(insn: int) -> int:
 
 
 @inline
+def compressed_access(parcel: int) -> bool:
+    """Whether a 16-bit instruction is c.fld, c.fsd, c.fldsp or c.fsdsp."""
+    quadrant = parcel & 3
+    kind = parcel >> 13
+    return (quadrant == 0 or quadrant == 2) and (kind == 1 or kind == 5)
+
+
+@inline
 def writes_fpr(insn: int) -> bool:
     """Whether rd of an instruction for which `operands` is not 0 is a floating-point register."""
     kind = insn >> 27
@@ -71,19 +86,18 @@ def writes_fpr(insn: int) -> bool:
 
 @inline
 def substitute(m: int, env: int, register: int, value: int, insn: int) -> None:
-    """Let the instruction read `value` in `register`; `settle` undoes it, unless rd is that register."""
+    """Let the instruction read `value` in `register`; `settle` undoes it."""
     at = env + ENV_FPR + 8 * register
-    if not (writes_fpr(insn) and (insn >> 7) & 31 == register):
-        n = ld64(m + M_FP_FIXES)
-        for i in range(n):
-            if ld64(m + M_FP_SAVED + 16 * i) == register:  # already saved: rs1 == rs2
-                st64(at, value)
-                return
-        st64(m + M_FP_SAVED + 16 * n, register)
-        st64(m + M_FP_SAVED + 16 * n + 8, ld64(at))
-        st64(m + M_FP_FIXES, n + 1)
-        attention(m)
+    n = ld64(m + M_FP_FIXES)
+    for i in range(n):
+        if ld64(m + M_FP_SAVED + 16 * i) == register:  # already saved: rs1 == rs2
+            st64(at, value)
+            return
+    st64(m + M_FP_SAVED + 16 * n, register)
+    st64(m + M_FP_SAVED + 16 * n + 8, ld64(at))
+    st64(m + M_FP_FIXES, n + 1)
     st64(at, value)
+    attention(m)
 
 
 @inline
@@ -94,7 +108,9 @@ def settle(m: int, executed: bool) -> None:
     env = ld64(m + M_ENV)
     if n:
         for i in range(n):
-            st64(env + ENV_FPR + 8 * ld64(m + M_FP_SAVED + 16 * i), ld64(m + M_FP_SAVED + 16 * i + 8))
+            register = ld64(m + M_FP_SAVED + 16 * i)
+            if not executed or register != ld64(m + M_FP_RD):
+                st64(env + ENV_FPR + 8 * register, ld64(m + M_FP_SAVED + 16 * i + 8))
         st64(m + M_FP_FIXES, 0)
     if rd:
         if executed:
@@ -144,6 +160,23 @@ def mend_minmax(m: int, env: int, insn: int) -> None:
 
 
 @inline
+def magnitude(value: int, double: bool) -> int:
+    """`value` without its sign bit."""
+    return value & ((1 << 63) - 1) if double else value & 0x7FFF_FFFF
+
+
+@inline
+def mend_fma(m: int, env: int, insn: int) -> None:
+    """Infinity times zero raises NV also when a quiet NaN is added to it (11.6)."""
+    double = (insn >> 25) & 3 == FMT_D
+    infinity = 0x7FF0_0000_0000_0000 if double else 0x7F80_0000
+    a = magnitude(ld64(env + ENV_FPR + 8 * ((insn >> 15) & 31)), double)
+    b = magnitude(ld64(env + ENV_FPR + 8 * ((insn >> 20) & 31)), double)
+    if (a == infinity and b == 0) or (a == 0 and b == infinity):
+        set_flags(m, env, get_flags(m, env) | NV)
+
+
+@inline
 def get_flags(m: int, env: int) -> int:
     """fflags."""
     return call1(ld64(m + F_GET_FFLAGS), env) & 31
@@ -160,18 +193,17 @@ def on_fp(uc: int, pc: int, size: int, m: int) -> None:
     """UC_HOOK_CODE over the single-precision instructions of a block: before each instruction."""
     env = ld64(m + M_ENV)
     settle(m, True)
-    if size != 4 or not ld64(env + ENV_MSTATUS) & FS:
+    mode = ld64(env + ENV_PRIV)
+    insn = fetch_parcel(m, env, pc, mode)
+    if size == 2:
+        if compressed_access(insn) and not ld64(env + ENV_MSTATUS) & FS:
+            call3(ld64(m + F_RAISE), env, ILLEGAL, 0)  # leaves by longjmp
         return
-    offset = call2(ld64(m + F_PAGE_ADDR_CODE), env, pc)
-    if offset == -1:
-        return
-    host = ld64(m + M_RAM_HOST) + offset
-    if pc & 0xFFF == 0xFFE:
-        second = call2(ld64(m + F_PAGE_ADDR_CODE), env, pc + 2)
-        insn = ld16(host) | ld16(ld64(m + M_RAM_HOST) + second) << 16
-    else:
-        insn = ld32(host)
+    if not ld64(env + ENV_MSTATUS) & FS:
+        return  # the engine itself refuses these
+    insn |= fetch_parcel(m, env, pc + 2, mode) << 16
     reads = operands(insn)
+    st64(m + M_FP_RD, insn >> 7 & 31 if writes_fpr(insn) else -1)
     if reads & 1:
         box(m, env, (insn >> 15) & 31, insn)
     if reads & 2:
@@ -180,6 +212,8 @@ def on_fp(uc: int, pc: int, size: int, m: int) -> None:
         box(m, env, (insn >> 27) & 31, insn)
     if reads & 8:
         mend_minmax(m, env, insn)
+    if reads & 32:
+        mend_fma(m, env, insn)
     if reads & 16:
         st64(m + M_FP_BOX, (insn >> 7 & 31) + 1)
         attention(m)

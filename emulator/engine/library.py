@@ -58,13 +58,30 @@ class Library:
             put(number, ctypes.byref(ours))
 
 
+class _Notice:
+    """Where to send news of a compilation; all alike to the cache, as there is one library per process."""
+
+    def __init__(self, tell: Callable[[str], None] | None) -> None:
+        self.tell = tell
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Notice)
+
+    def __hash__(self) -> int:
+        return 0
+
+
 @functools.cache
+def _load(notice: _Notice) -> Library:
+    return Library(notice.tell)
+
+
 def library(notice: Callable[[str], None] | None = None) -> Library:
     """The process's engine library; the first call loads it (and compiles native code if need be).
 
     Raises EngineError if the installed unicorn is not the one whose insides are known.
     """
-    return Library(notice)
+    return _load(_Notice(notice))
 
 
 def _find() -> Path:

@@ -18,7 +18,7 @@ from .abi import (
     PAGE_READ, PAGE_WRITE, TLB_ENTRY_SHIFT, TLB_NOTDIRTY, TLB_WRITE,
 )
 from .layout import (
-    F_RAISE, F_TLB_SET_PAGE, H_USER_PAGES, M_BANK_COUNT, M_BANKS, M_DEVICE_COUNT, M_DEVICES, M_FAST_STORES, M_HART,
+    F_RAISE, F_TLB_SET_PAGE, H_USER_PAGES, M_BANKS, M_BANK_COUNT, M_DEVICES, M_DEVICE_COUNT, M_FAST_STORES, M_HART,
     M_HAS_CODE, M_ROM_BASE, M_ROM_SIZE, M_SINK,
 )
 from .native import entry, inline
@@ -109,6 +109,8 @@ def translate(m: int, h: int, env: int, va: int, access: int, mode: int) -> tupl
             return page_fault(access), 0, 0, 0
         ppn = (pte >> 10) & SATP_PPN
         if pte & (PTE_R | PTE_X) == 0:
+            if pte & (PTE_A | PTE_D | PTE_U):  # reserved in a pointer (4.3.1)
+                return page_fault(access), 0, 0, 0
             table = ppn << 12
             shift -= 9
             continue

@@ -31,15 +31,13 @@ import llvmlite
 import llvmlite.binding as llvm
 
 from ..errors import NativeCodeError
-from . import prims
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 SHARED_WORDS = 4096 * 4 + 16
 """Size of the process-wide table (`prims.shared`): four words for each CSR number, and spare."""
 
 _BITS = {"i64": "i64", "i32": "i32", "i8": "i8", "void": "void"}
-FORMAT = 4
+FORMAT = 5
 """Version of the cache file's contents; raise it when this module changes what it emits."""
 
 
@@ -73,7 +71,8 @@ class Code:
 
     def address(self, fn: Callable[..., Any]) -> int:
         """The C address of entry `fn`; KeyError if its module was not among those loaded."""
-        return self._address[f"{fn.__module__}.{fn.__name__}"]
+        address: int = self._address[f"{fn.__module__}.{fn.__name__}"]
+        return address
 
 
 def load(modules: Sequence[types.ModuleType], notice: Callable[[str], None] | None = None) -> Code:
@@ -187,6 +186,11 @@ def _compile(modules: Sequence[types.ModuleType]) -> bytes:
         for name, value in list(space.items()):
             if id(value) in compiled:
                 space[name] = compiled[id(value)]
+    for fn in _callees_first(modules):
+        if not fn.__hartwell_native__:  # type: ignore[attr-defined]
+            # One version of each, for 64-bit integers; left to itself numba makes one per constant argument.
+            dispatchers[fn].compile((numba.int64,) * fn.__code__.co_argcount)
+            dispatchers[fn].disable_compile()
 
     whole: Any = None
     wrappers = [f"@hartwell_shared = global [{SHARED_WORDS} x i64] zeroinitializer"]
@@ -210,6 +214,24 @@ def _compile(modules: Sequence[types.ModuleType]) -> bytes:
     module.verify()
     _internalize(module, keep)
     return _optimise(module)
+
+
+def _callees_first(modules: Sequence[types.ModuleType]) -> list[Callable[..., Any]]:
+    """The native functions of `modules`, each after those that it calls."""
+    order: list[Callable[..., Any]] = []
+
+    def visit(fn: Callable[..., Any]) -> None:
+        if fn in order:
+            return
+        for name in fn.__code__.co_names:
+            callee = fn.__globals__.get(name)
+            if callee is not None and callee is not fn and hasattr(callee, "__hartwell_native__"):
+                visit(callee)
+        order.append(fn)
+
+    for fn in _natives(modules):
+        visit(fn)
+    return order
 
 
 def _wrapper(symbol: str, inner: str, result: str, arguments: Sequence[str]) -> str:

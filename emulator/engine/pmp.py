@@ -5,12 +5,12 @@ either changes. An access must lie within the first entry that touches any of it
 an entry covers in part are never cached by the TLB: each access is checked by itself.
 
 Source: privileged specification 3.7. As there, with no entry matching M-mode may do everything and
-S- and U-mode nothing.
+S- and U-mode nothing; and an access that the matching entry covers in part only fails in every mode.
 """
 
 from __future__ import annotations
 
-from .layout import H_PMP_ACTIVE, H_PMP_ADDR, H_PMP_CFG, H_PMP_FIRST, H_PMP_LAST, H_PMP_LOCKED
+from .layout import H_PMP_ACTIVE, H_PMP_ADDR, H_PMP_CFG, H_PMP_FIRST, H_PMP_LAST
 from .native import inline
 from .prims import ctz, ld64, st64
 from .riscv import PRV_M
@@ -26,8 +26,6 @@ ALL = 7
 @inline
 def permitted(h: int, pa: int, size: int, mode: int) -> tuple[int, int]:
     """What `mode` may do to `size` bytes at `pa`: (R=1|W=2|X=4, whether the whole page is alike)."""
-    if mode == PRV_M and not ld64(h + H_PMP_LOCKED):
-        return ALL, 1
     page = pa & ~0xFFF
     page_last = page | 0xFFF
     end = pa + size - 1 if size > 0 else pa
@@ -54,7 +52,6 @@ def permitted(h: int, pa: int, size: int, mode: int) -> tuple[int, int]:
 def decode(h: int) -> None:
     """Recompute the decoded half after pmpcfg or pmpaddr changed."""
     active = 0
-    locked = 0
     for i in range(ENTRIES):
         cfg = ld64(h + H_PMP_CFG + 8 * i)
         addr = ld64(h + H_PMP_ADDR + 8 * i)
@@ -77,12 +74,9 @@ def decode(h: int) -> None:
                 last = first + (8 << ones) - 1
         if mode != OFF:
             active = i + 1
-            if cfg & LOCKED:
-                locked = 1
         st64(h + H_PMP_FIRST + 8 * i, first)
         st64(h + H_PMP_LAST + 8 * i, last)
     st64(h + H_PMP_ACTIVE, active)
-    st64(h + H_PMP_LOCKED, locked)
 
 
 @inline

@@ -17,9 +17,10 @@ from .fpsingle import settle
 from .interrupt import env_of, pending, refresh_mip
 from .layout import (
     F_EMU_START, F_TB_INVALIDATE, F_TLB_FLUSH, H_CLOCK, H_ENV, H_INSNS, H_MIP_LINES, H_MTIMECMP, H_SIZE, H_SPIN_COUNT,
-    H_SPIN_PC, H_USER_PAGES, H_WAITING, H_WAKE, INFINITE, M_ARMED, M_BUDGET, M_CLINT, M_CS, M_ENV, M_EVENT,
-    M_HART, M_HART_COUNT, M_HARTS, M_HOLD, M_LEFT, M_LIMIT, M_NATURAL, M_NEXT_EVENT, M_PACED, M_QUANTUM, M_REBUILD, M_REBUILD_SIZE, M_RUN_LIMIT, M_SLICE, M_SLICE_END, M_STEP,
-    M_STOP, M_UC, M_YIELD, STOP_ENGINE, STOP_EVENT, STOP_IDLE, STOP_LIMIT, STOP_NONE, STOP_PACE, STOP_STEP,
+    H_SPIN_PC, H_USER_PAGES, H_WAITING, H_WAKE, INFINITE, M_ARMED, M_BUDGET, M_CLINT, M_CS, M_ENV, M_EVENT, M_HART,
+    M_HARTS, M_HART_COUNT, M_HOLD, M_LEFT, M_LIMIT, M_NATURAL, M_NEXT_EVENT, M_PACED, M_QUANTUM, M_REBUILD,
+    M_REBUILD_SIZE, M_RUN_LIMIT, M_SLICE, M_SLICE_END, M_STEP, M_STOP, M_UC, M_YIELD, STOP_ENGINE, STOP_EVENT,
+    STOP_IDLE, STOP_LIMIT, STOP_NONE, STOP_PACE, STOP_STEP,
 )
 from .native import entry, inline
 from .prims import call1, call3, call5, ld64, st32, st64
@@ -87,7 +88,7 @@ def next_hart(m: int) -> int:
     best = 0
     best_time = INFINITE
     second_time = INFINITE
-    for i in range(count):
+    for _ in range(count):
         at = at + 1 if at + 1 < count else 0
         h = first + at * H_SIZE
         time = ready_at(m, h)

@@ -16,9 +16,7 @@ from __future__ import annotations
 
 from .abi import ENV_PC, ENV_PRIV
 from .clock import request_stop
-from .layout import (
-    F_PAGE_ADDR_CODE, H_ID, M_ENV, M_HART, M_RAM_HOST, M_TRACE, M_TRACE_COUNT, M_TRACE_RING, STOP_TRACE,
-)
+from .layout import F_PAGE_ADDR_CODE, H_ID, M_ENV, M_HART, M_RAM_HOST, M_TRACE, M_TRACE_COUNT, M_TRACE_RING, STOP_TRACE
 from .native import entry, inline
 from .prims import call2, ld16, ld64, st64
 
@@ -85,4 +83,5 @@ def on_access(uc: int, kind: int, address: int, size: int, value: int, m: int) -
     """UC_HOOK_MEM_WRITE and _READ_AFTER, below RAM: a device register was accessed."""
     if ld64(m + M_TRACE) & TRACE_MMIO:
         env = ld64(m + M_ENV)
-        push(m, TRACE_MMIO, ld64(env + ENV_PRIV), ld64(env + ENV_PC), address, size, value, 1 if kind == UC_MEM_WRITE else 0)
+        store = 1 if kind == UC_MEM_WRITE else 0
+        push(m, TRACE_MMIO, ld64(env + ENV_PRIV), ld64(env + ENV_PC), address, size, value, store)

@@ -16,15 +16,15 @@ Mended here:
 from __future__ import annotations
 
 from .abi import (
-    ACCESS_FETCH, CS_CFLAGS_NEXT_TB, ENV_BADADDR, ENV_LOAD_RES, ENV_MCAUSE, ENV_MEDELEG, ENV_MEPC, ENV_MIDELEG, ENV_MSTATUS, ENV_MTVAL,
-    ENV_MTVEC, ENV_PC, ENV_PRIV, ENV_SCAUSE, ENV_SEPC, ENV_STVAL, ENV_STVEC,
+    ACCESS_FETCH, CS_CFLAGS_NEXT_TB, ENV_BADADDR, ENV_LOAD_RES, ENV_MCAUSE, ENV_MEDELEG, ENV_MEPC, ENV_MIDELEG,
+    ENV_MSTATUS, ENV_MTVAL, ENV_MTVEC, ENV_PC, ENV_PRIV, ENV_SCAUSE, ENV_SEPC, ENV_STVAL, ENV_STVEC,
 )
 from .clock import attention, request_stop, retired, spend
 from .fpsingle import settle
 from .layout import (
-    F_EMU_STOP, F_TLB_FLUSH_IDX, H_TRAPS, M_CS, M_CURRENT, M_ENV, M_FP_PC, M_HART, M_LEFT, M_LOOP_COUNT, M_LOOP_EPC, M_LOOP_INSNS, M_LOOP_PC,
-    M_NATURAL, M_PART, M_RUN_LIMIT, M_STEP, M_STOP, M_TRAPS, M_UC, R_COUNT, R_PC, STOP_HOSTCALL, STOP_STEP, STOP_TRAP_LOOP,
-    M_HOSTCALLS,
+    F_EMU_STOP, F_TLB_FLUSH_IDX, H_TRAPS, M_CS, M_CURRENT, M_ENV, M_FP_PC, M_HART, M_HOSTCALLS, M_LEFT, M_LOOP_COUNT,
+    M_LOOP_EPC, M_LOOP_INSNS, M_LOOP_PC, M_NATURAL, M_PART, M_RUN_LIMIT, M_STEP, M_STOP, M_TRAPS, M_UC, R_COUNT, R_PC,
+    STOP_HOSTCALL, STOP_STEP, STOP_TRAP_LOOP,
 )
 from .mmu import fetch_parcel, host_address, translate
 from .native import entry, inline
@@ -55,6 +55,9 @@ def enter(m: int, env: int, cause: int, interrupt: int, tval: int, epc: int) -> 
     """Take a trap: `interrupt` 0 or 1, `cause` its number, `epc` where to return to."""
     priv = ld64(env + ENV_PRIV)
     status = ld64(env + ENV_MSTATUS)
+    if priv < PRV_M and status & MPRV:  # left by an xRET that came straight to this trap
+        status &= ~MPRV
+        call2(ld64(m + F_TLB_FLUSH_IDX), ld64(m + M_CS), 1 << PRV_M)
     delegated = ld64(env + ENV_MIDELEG) if interrupt else ld64(env + ENV_MEDELEG)
     code = cause | INTERRUPT if interrupt else cause
     if priv <= PRV_S and (delegated >> cause) & 1:
@@ -181,14 +184,21 @@ def take(m: int, env: int, cause: int, tval: int, epc: int) -> None:
 
 @inline
 def straddles(m: int, env: int, epc: int, fault: int) -> int:
-    """Length limit for a block at `epc` to end before the instruction that straddles into `fault`.
+    """Length limit for a block at `epc` to end before the instruction that `fault` is a byte of.
 
-    0 when that instruction is the block's first, or when nothing straddles.
+    0 when that instruction is the block's first.
     """
-    if fault & 0xFFF or epc >= fault or fault - epc > 0x1000:
+    if epc >= fault or fault - epc > 0x1000:
         return 0
-    n = distance(m, env, epc, fault - 2, 0x800)
-    return n if n > 0 else 0
+    mode = ld64(env + ENV_PRIV)
+    va = epc
+    for n in range(0x800):
+        low = fetch_parcel(m, env, va, mode)
+        following = va + 4 if low & 3 == 3 else va + 2
+        if low < 0 or following > fault:
+            return n
+        va = following
+    return 0
 
 
 @entry("void(i64, i32, i64)")

@@ -14,7 +14,7 @@ from emulator.loader.symbols import SymbolKind
 
 from .builders import Elf, Load, R, Sym, W
 
-BASE = 0x80100_0000
+BASE = 0x8020_0000
 
 
 def loaded(*symbols: Sym, loads: list[Load] | None = None) -> Image:
@@ -49,7 +49,7 @@ def test_symbol_does_not_reach_into_another_segment() -> None:
 
 
 def test_symbols_are_at_virtual_addresses() -> None:
-    high = 0xFFFF_FFFF_80100_0000
+    high = 0xFFFF_FFFF_8020_0000
     image = load_elf(Elf([Load(vaddr=high)], entry=high, symbols=[Sym(b"start", high)]).build(), "x")
     assert image.symbols.format(high + 2) == "start+0x2"
     assert image.symbols.format(image.linked_address(BASE + 2)) == "start+0x2"

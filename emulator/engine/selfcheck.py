@@ -1,0 +1,100 @@
+"""Start-up checks: is the loaded engine the one that `abi` describes?
+
+They read before they write: `check_layout` compares what stands at every offset with what must stand
+there, and only then is anything written through them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING, Any
+
+from ..errors import EngineError
+from . import abi, layout
+
+if TYPE_CHECKING:
+    from .engine import Engine
+    from .library import Library
+
+UC_RISCV_REG_MSCRATCH, UC_RISCV_REG_PRIV = 127, 191
+MSCRATCH = 0x340
+MISA_GC = 0x8000_0000_0014_112D
+"""misa of the engine's CPU: RV64IMAFDC with S and U."""
+
+
+def find_env(lib: Any, handle: ctypes.c_void_p) -> int:
+    """Address of the instance's CPU state: a CSR read function is handed it."""
+    found: list[int] = []
+    prototype = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint64, ctypes.c_int, ctypes.c_void_p)
+
+    def note(env: int, _number: int, _value: int) -> int:
+        found.append(env)
+        return 0
+
+    reader = prototype(note)
+    ops = (ctypes.c_void_p * 4)()
+    get, put = lib.riscv_get_csr_ops_riscv64, lib.riscv_set_csr_ops_riscv64
+    get(MSCRATCH, ops)
+    noting = (ctypes.c_void_p * 4)(*ops)
+    noting[1] = ctypes.cast(reader, ctypes.c_void_p).value
+    noting[3] = None  # a combined operation would come first
+    put(MSCRATCH, noting)
+    try:
+        value, machine_mode = ctypes.c_uint64(), ctypes.c_uint64(3)
+        lib.uc_reg_write(handle, UC_RISCV_REG_PRIV, ctypes.byref(machine_mode))
+        lib.uc_reg_read(handle, UC_RISCV_REG_MSCRATCH, ctypes.byref(value))
+    finally:
+        put(MSCRATCH, ops)
+    if not found:
+        raise EngineError(f"the engine hands out no CPU state: it is not unicorn {abi.UNICORN_VERSION} as known")
+    return found[-1]
+
+
+def check_layout(library: Library, handle: ctypes.c_void_p, env: int) -> None:
+    """Check the offsets of `abi` against this instance; EngineError names those that are wrong."""
+
+    def at(address: int) -> int:
+        return ctypes.c_uint64.from_address(address).value
+
+    cs = env - abi.CS_ENV
+    facts = {
+        "env->uc": at(env + abi.ENV_UC) == handle.value,
+        "env->misa": at(env + abi.ENV_MISA) == MISA_GC,
+        "env->rdtime_fn": at(env + abi.ENV_LINK) == 0,
+        "cs->env_ptr": at(cs + abi.CS_ENV_PTR) == env,
+        "cs->uc": at(cs + abi.CS_UC) == handle.value,
+        "cs->cflags_next_tb": at(cs + abi.CS_CFLAGS_NEXT_TB) & 0xFFFFFFFF == abi.CFLAGS_DEFAULT,
+        "cc->tlb_fill": at(cs + abi.CS_TLB_FILL) == library.functions["riscv_cpu_tlb_fill_riscv64"],
+        "the software TLB": all(_power_of_two(at(env + abi.ENV_TLB + 16 * i) + 64) for i in range(4)),
+    }
+    wrong = [name for name, right in facts.items() if not right]
+    if wrong:
+        raise EngineError(f"{library.path}: {', '.join(wrong)} not where unicorn {abi.UNICORN_VERSION}'s wheel has it; "
+                          f"reinstall unicorn=={abi.UNICORN_VERSION} from PyPI")
+
+
+def run_first_blocks(engine: Engine) -> None:
+    """Run three blocks at the start of memory, and check that they were counted.
+
+    The engine reports no edge before its first block has run, so these must not be the guest's. The
+    second has one instruction, the third two (the engine translates on behind a WFI).
+    """
+    host, start = engine.word(layout.M_RAM_HOST), engine.word(layout.M_BANKS)
+    saved = ctypes.string_at(host, 16)
+    ctypes.memmove(host, bytes.fromhex("6f004000" "6f004000" "73005010" "6f000000"), 16)  # j .+4 (twice); wfi; j .
+    engine.set_word(layout.M_SLICE, 16)
+    engine.set_word(layout.M_BUDGET, 16)
+    engine.start(start)
+    counted = 16 - engine.word(layout.M_BUDGET)
+    ctypes.memmove(host, saved, 16)
+    engine.set_word(layout.M_SLICE, 0)
+    engine.set_word(layout.M_BUDGET, 0)
+    engine.flush_translations()
+    engine.flush_tlb()
+    if counted != 3:
+        raise EngineError(f"self-check: the block hook counted {counted} instructions of 3; unicorn "
+                          f"{abi.UNICORN_VERSION} does not behave as known on this machine")
+
+
+def _power_of_two(value: int) -> bool:
+    return value > 0 and value & (value - 1) == 0

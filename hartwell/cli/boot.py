@@ -1,0 +1,182 @@
+"""`hartwell boot`: build a machine, load it, run it with the console on this terminal."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import MACHINE, WHAT, Append, Harts, Memory, Mmu, make_board, parse_count, parse_seconds
+from .software import Software, choose, placement_hint
+from .status import CommandError, Outcome, outcome, say
+from .tracing import TraceOptions, parse, tracing
+
+if TYPE_CHECKING:
+    from emulator.board import Board
+    from emulator.machine import Machine
+    from emulator.stop import Stop
+    from hartwell.console import Console
+
+WHEN, SHOW = "When to stop", "What to show"
+
+
+def boot(
+    image: Annotated[str | None, typer.Argument(
+        metavar="IMAGE", show_default=False,
+        help="A test image's name (hartwell images lists them), or the path of a kernel: an ELF, a Linux Image "
+             "(also .gz), or a flat binary.")] = None,
+    bios: Annotated[str | None, typer.Option(
+        "--bios", metavar="FILE|none", rich_help_panel=WHAT, show_default="Hartwell SBI",
+        help="Firmware, ELF or flat, at 0x80000000. With none, the image starts in M-mode in its place.")] = None,
+    kernel: Annotated[str | None, typer.Option(
+        "--kernel", metavar="FILE", rich_help_panel=WHAT, help="The same as IMAGE, for a path.")] = None,
+    initrd: Annotated[str | None, typer.Option(
+        "--initrd", metavar="FILE", rich_help_panel=WHAT, help="An initial RAM disk.")] = None,
+    append: Append = "",
+    dtb: Annotated[str | None, typer.Option(
+        "--dtb", metavar="FILE", rich_help_panel=WHAT,
+        help="A device tree to use instead of the machine's own.")] = None,
+    memory: Memory = None,
+    smp: Harts = None,
+    mmu: Mmu = None,
+    quantum: Annotated[int | None, typer.Option(
+        "--quantum", metavar="N", rich_help_panel=MACHINE, show_default="20000",
+        help="Cycles that one hart may be ahead of another: less interleaves them more finely, and costs speed.")
+    ] = None,
+    max_insns: Annotated[str | None, typer.Option(
+        "--max-insns", metavar="N", rich_help_panel=WHEN, show_default="no limit",
+        help="Stop after N instructions of all harts together (5000000 or 5M), with exit code 3.")] = None,
+    timeout: Annotated[float | None, typer.Option(
+        "--timeout", metavar="SECONDS", rich_help_panel=WHEN, show_default="no limit",
+        help="Stop after this many seconds of the host's time, with exit code 3.")] = None,
+    no_reboot: Annotated[bool, typer.Option(
+        "--no-reboot", rich_help_panel=WHEN, help="Stop when the guest asks for a reset.")] = False,
+    trace: Annotated[str | None, typer.Option(
+        "--trace", metavar="KINDS", rich_help_panel=SHOW,
+        help="Show insns, traps, mmio or csr (writes); several with commas, or all.")] = None,
+    trace_file: Annotated[str | None, typer.Option(
+        "--trace-file", metavar="FILE", rich_help_panel=SHOW, show_default="stderr",
+        help="Where the trace goes.")] = None,
+    trace_range: Annotated[str | None, typer.Option(
+        "--trace-range", metavar="A..B|SYMBOL", rich_help_panel=SHOW,
+        help="Trace only while the pc is in this range of addresses, or in this function.")] = None,
+    stats: Annotated[bool, typer.Option(
+        "--stats", rich_help_panel=SHOW, help="At the end, instructions, cycles and traps of every hart.")] = False,
+    as_json: Annotated[bool, typer.Option(
+        "--json", rich_help_panel=SHOW,
+        help="At the end, one JSON object on stdout instead of the console: the same for every run of the same "
+             "machine. With --stats, host seconds too.")] = False,
+) -> int:
+    """Boot an image and talk to it; [b]Ctrl-A x[/b] ends the run, [b]Ctrl-A h[/b] shows the keys.
+
+    \b
+    [b]Examples[/b]
+      hartwell boot hello                      a test image, on our own firmware
+      hartwell boot smp-pingpong --smp 4       four harts
+      hartwell boot hello --trace traps        what traps on the way
+      hartwell boot --bios none mhello         M-mode, no firmware at all
+      hartwell boot --bios fw_jump.bin hello   somebody else's firmware
+      hartwell boot Image --initrd root.cpio.gz --append console=ttyS0 -m 512M
+
+    \b
+    [b]Exit code[/b]
+      the guest's own (modulo 256): 0 when it shut down in order; else
+      1  Hartwell itself failed              4  deadlock: no hart can ever wake
+      2  a mistake in the command            5  trap loop: a handler that traps
+      3  watchdog: a limit was reached       130  Ctrl-C (Ctrl-A x ends with 0)
+    """
+    traced = parse(trace, trace_file, trace_range)
+    seconds = parse_seconds(timeout, "--timeout")
+    limit = parse_count(max_insns, "--max-insns") if max_insns is not None else None
+    software = choose(image, kernel, bios)
+    if software.kernel is None and (initrd is not None or append):
+        raise CommandError(f"{'--initrd' if initrd is not None else '--append'} is for a kernel: name one, too")
+    if software.listed is not None:
+        smp = software.listed.smp if smp is None else smp
+        memory = memory or software.listed.memory
+        limit = limit or software.listed.max_insns
+    board = make_board(smp, memory, mmu, quantum)
+    machine = _load(board, software, initrd, append, dtb)
+    machine.reboot = not no_reboot
+    try:
+        return _run(machine, software, limit, seconds, traced, stats, as_json)
+    finally:
+        machine.close()
+
+
+def _load(board: Board, software: Software, initrd: str | None, append: str, dtb: str | None) -> Machine:
+    """A machine with everything in its memory."""
+    from emulator.errors import PlacementError
+    from emulator.loader.detect import read_file
+    from emulator.machine import Machine
+
+    initrd_data = read_file(initrd, "initrd") if initrd is not None else None
+    tree = _read_tree(dtb) if dtb is not None else None
+    machine = Machine(board, notice=say)
+    try:
+        machine.boot(kernel=software.kernel, firmware=software.firmware, initrd=initrd_data, bootargs=append,
+                     device_tree=tree)
+    except PlacementError as error:
+        machine.close()
+        raise CommandError(f"{error}{placement_hint(software)}") from None
+    return machine
+
+
+def _read_tree(path: str) -> bytes:
+    """A device tree from a file; it is parsed here so that errors name the file."""
+    from emulator.devicetree import parse as parse_tree
+    from emulator.loader.detect import read_file
+
+    data = read_file(path, "device tree")
+    parse_tree(data, path)
+    return data
+
+
+def _run(machine: Machine, software: Software, limit: int | None, seconds: float | None,
+         traced: TraceOptions | None, stats: bool, as_json: bool) -> int:
+    from hartwell.console import Console
+
+    console = Console(machine.board.clock_hz, lambda: machine.uart.input_left, attached=not as_json)
+    machine.on_output = None if as_json else console.write
+    machine.feed(console.at_start)
+    with tracing(machine, software, traced):
+        started = time.monotonic()
+        console.deadline = started + seconds if seconds is not None else None
+        with console:
+            stop, result = _until_stop(machine, console, limit, seconds)
+        took = time.monotonic() - started
+    if not as_json:
+        console.end_line()
+    if result.worth_telling:
+        say(result.message)
+    _report(machine, stop, result, took, stats, as_json)
+    return result.exit_code
+
+
+def _until_stop(machine: Machine, console: Console, limit: int | None,
+                seconds: float | None) -> tuple[Stop, Outcome]:
+    """Run; the keyboard's ways to end a run are stops like any other."""
+    from emulator.stop import Interrupted
+    from hartwell.console import QuitError
+
+    try:
+        stop = machine.run(max_insns=limit, timeout=seconds, poll=console.poll)
+    except KeyboardInterrupt:
+        stop = Interrupted()
+    except QuitError:
+        stop = Interrupted()
+        return stop, Outcome("interrupted", 0, str(stop))
+    return stop, outcome(stop)
+
+
+def _report(machine: Machine, stop: Stop, result: Outcome, took: float, stats: bool, as_json: bool) -> None:
+    if not stats and not as_json:
+        return
+    from . import report
+
+    if as_json:
+        print(report.as_json(machine, stop, result, took if stats else None))
+        return
+    for line in report.as_text(machine, took):
+        say(line)

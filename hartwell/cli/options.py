@@ -1,0 +1,60 @@
+"""Options that several commands share, and the parsing of what people type as values."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .status import CommandError
+
+if TYPE_CHECKING:
+    from emulator.board import Board
+
+WHAT, MACHINE = "What to boot", "The machine"
+DEFAULT_MEMORY = "128M"
+
+Memory = Annotated[str | None, typer.Option(
+    "-m", "--memory", metavar="SIZE", rich_help_panel=MACHINE, show_default=DEFAULT_MEMORY,
+    help="RAM, from 0x80000000 on: 1M to 64G. Only what the guest touches costs the host anything.")]
+Harts = Annotated[int | None, typer.Option(
+    "--smp", metavar="N", rich_help_panel=MACHINE, show_default="1", help="Number of harts, 1 to 8.")]
+Mmu = Annotated[str | None, typer.Option(
+    "--mmu", metavar="SCHEME", rich_help_panel=MACHINE, show_default="sv57",
+    help="Widest paging scheme that the device tree offers: sv39, sv48 or sv57.")]
+Append = Annotated[str, typer.Option(
+    "--append", metavar="ARGS", rich_help_panel=WHAT, help="The kernel's command line (bootargs in the device tree).")]
+
+_COUNT = re.compile(r"([0-9][0-9_,]*)\s*([kKmMgG]?)")
+_POWERS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+
+
+def make_board(smp: int | None, memory: str | None, mmu: str | None, quantum: int | None = None) -> Board:
+    """The board that the options describe. BoardError or SizeError says what is wrong with them."""
+    from emulator.board import Board
+    from emulator.loader.sizes import parse_size
+
+    board = Board(harts=1 if smp is None else smp, memory=parse_size(memory or DEFAULT_MEMORY, "-m"))
+    changes = {name: value for name, value in (("mmu", mmu), ("quantum", quantum)) if value is not None}
+    if not changes:
+        return board
+    from dataclasses import replace
+
+    return replace(board, **changes)  # type: ignore[arg-type]
+
+
+def parse_count(text: str, option: str) -> int:
+    """A number of instructions: 5000000, 5_000_000 or 5M (k, M and G are powers of 1000)."""
+    match = _COUNT.fullmatch(text.strip())
+    value = int(re.sub("[_,]", "", match[1])) * _POWERS[match[2].lower()] if match else 0
+    if not 1 <= value <= 1 << 62:
+        raise CommandError(f"{option} {text!r}: expected a number of instructions, such as 5000000 or 5M")
+    return value
+
+
+def parse_seconds(value: float | None, option: str) -> float | None:
+    """A time limit: positive and finite."""
+    if value is not None and not 0 < value < float("inf"):
+        raise CommandError(f"{option} {value:g}: expected a number of seconds above 0")
+    return value

@@ -18,7 +18,7 @@ from .errors import (
 from .hart import Hart
 from .loader.detect import load_image, read_file
 from .machine import Machine
-from .ram import Range
+from .range import Range
 from .stop import (
     Breakpoint, Deadlock, Exited, HostCall, Interrupted, Matched, ResetRequested, Stepped, Stop, TrapLoop, Watchdog,
 )

@@ -22,7 +22,8 @@ from .devices.plic import Plic
 from .devices.uart16550 import Uart16550
 from .engine.layout import MAX_BANKS, MAX_HARTS, MAX_PAGES
 from .errors import BoardError
-from .ram import PAGE, Range
+from .ram import PAGE
+from .range import Range
 
 RAM_BASE = 0x8000_0000
 MIN_MEMORY = 1 << 20

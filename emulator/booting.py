@@ -8,7 +8,7 @@ from .board import ISA, Board
 from .devices.device import Device
 from .devicetree import Node, ReservedMemory, amend, compile_tree, describe_machine
 from .loader.model import Image
-from .loader.placement import Bank, Plan, Reserved, place
+from .loader.placement import Plan, Reserved, place
 
 
 def describe(board: Board, devices: Sequence[Device], bootargs: str = "",
@@ -33,5 +33,5 @@ def plan(board: Board, devices: Sequence[Device], *, kernel: Image | None, firmw
             return amend(device_tree, bootargs or None, *(initrd_range or (None, None)))
         return compile_tree(describe(board, devices, bootargs, initrd_range))
 
-    return place([Bank(bank.base, bank.size) for bank in board.banks], firmware=firmware, kernel=kernel,
+    return place(board.banks, firmware=firmware, kernel=kernel,
                  device_tree=tree, initrd=initrd, reserved=[Reserved(part.base, part.size) for part in board.reserved])

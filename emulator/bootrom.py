@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import struct
 
-from .ram import Range
+from .range import Range
 
 ROM = Range(0x1000, 0xF000)
 CODE = (0x00000297, 0x02828613, 0xF1402573, 0x0202B583, 0x0182B283, 0x00028067)

@@ -30,7 +30,8 @@ from .errors import BoardError, DeviceFailedError, EngineError
 from .hart import Hart
 from .loader.model import Image
 from .loader.placement import Plan
-from .ram import PAGE, SINK_BASE, Ram, Range
+from .ram import PAGE, SINK_BASE, Ram
+from .range import Range
 from .stop import (
     Breakpoint, Deadlock, HostCall, Interrupted, Matched, ResetRequested, Stepped, Stop, TrapLoop, Watchdog,
 )

@@ -11,43 +11,19 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .errors import BoardError
+from .range import Range
 
 PAGE = 4096
 MAP_NORESERVE = 0x4000
 """Linux's flag: do not count the mapping against the host's memory (mmap(2))."""
 SINK_BASE = 1 << 55
 """Physical address under which the engine knows the sink; the walk refuses it (it is in no bank)."""
-
-
-@dataclass(frozen=True)
-class Range:
-    """`size` bytes of physical addresses from `base`."""
-
-    base: int
-    size: int
-
-    @property
-    def end(self) -> int:
-        """The first address behind the range."""
-        return self.base + self.size
-
-    def __str__(self) -> str:
-        return f"{self.base:#x}-{self.end:#x}"
-
-    def contains(self, base: int, size: int = 1) -> bool:
-        """Whether all of `base` … `base` + `size` lies within."""
-        return self.base <= base and base + size <= self.end
-
-    def overlaps(self, other: Range) -> bool:
-        """Whether the two share an address."""
-        return self.base < other.end and other.base < self.end
 
 
 class Ram:

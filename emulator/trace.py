@@ -22,7 +22,7 @@ from .engine.tracing import TRACE_CSR, TRACE_INSN, TRACE_MMIO, TRACE_TRAP
 from .hart import PRIVILEGE_NAMES
 from .loader.symbols import SymbolTable
 from .machine import Machine
-from .ram import Range
+from .range import Range
 from .stop import CAUSES, INTERRUPTS
 
 MASK = (1 << 64) - 1

@@ -140,12 +140,15 @@ class Engine:
         self.set_word(layout.M_SINK, base)
 
     def seal_memory(self) -> None:
-        """All banks are there: make the map of pages that hold code (one byte per page)."""
+        """All banks are there (12 KiB or more): make the map of pages that hold code, run the self-checks.
+
+        The hart's registers are undefined afterwards, until `reset`.
+        """
         flags = np.zeros(self._ram_size >> 12, dtype=np.uint8)
         self._keep.append(flags)
         self.set_word(layout.M_HAS_CODE, int(flags.ctypes.data))
-        self.set_word(layout.M_FAST_STORES, 1)
         selfcheck.run_first_blocks(self)
+        selfcheck.check_self_modification(self)
         flags[:] = 0
 
     def add_native_device(self, base: int, size: int, read: Callable[..., Any], write: Callable[..., Any],

@@ -6,6 +6,7 @@ The engine's floating point is right but for these rules, most of them later tha
 - a single-precision result has all ones there (ibid.; the engine's own has whatever came out);
 - fmin and fmax with one signalling NaN give the *other* operand (11.6), and set NV;
 - a fused multiply-add of infinity and zero sets NV whatever is added (11.6);
+- comparisons and conversions to integer may raise a flag, and so make FS dirty (privileged 3.1.6.6);
 - c.fld, c.fsd, c.fldsp and c.fsdsp are illegal while mstatus.FS is off (privileged 3.1.6.6).
 
 All are mended around the engine's own instruction: by giving it other operands before, and by
@@ -24,7 +25,7 @@ from .layout import (
 from .mmu import fetch_parcel
 from .native import entry, inline
 from .prims import call1, call2, call3, ld64, lshr, st64
-from .riscv import FS, ILLEGAL
+from .riscv import FS, ILLEGAL, SD
 
 CANONICAL_NAN = -0x0000_0000_8040_0000
 """0xffff_ffff_7fc0_0000: the canonical single-precision NaN, boxed."""
@@ -38,7 +39,7 @@ FMT_S, FMT_D = 0, 1
 
 @inline
 def operands(insn: int) -> int:
-    """What there is to mend: operands (1, 2, 4), a signalling minimum (8), the result (16), an FMA's NV (32)."""
+    """What to mend: operands (1, 2, 4), a signalling minimum (8), the result (16), an FMA's NV (32), FS (64)."""
     opcode = insn & 0x7F
     fmt = (insn >> 25) & 3
     if opcode == 0x43 or opcode == 0x47 or opcode == 0x4B or opcode == 0x4F:
@@ -58,12 +59,16 @@ def operands(insn: int) -> int:
         if kind == 0x08 or kind == 0x1A or kind == 0x1E:  # fcvt.s.d, fcvt.s.{w,wu,l,lu}, fmv.w.x
             return 16
         if kind == 0x14:  # feq flt fle
-            return 3
-        if kind == 0x18 or (kind == 0x1C and (insn >> 12) & 7 == 1):  # fcvt.{w,wu,l,lu}.s, fclass
+            return 3 | 64
+        if kind == 0x18:  # fcvt.{w,wu,l,lu}.s
+            return 1 | 64
+        if kind == 0x1C and (insn >> 12) & 7 == 1:  # fclass
             return 1
     elif fmt == FMT_D:
         if kind == 0x05:
             return 8
+        if kind == 0x14 or kind == 0x18:  # comparisons, conversions to integer
+            return 64
         if kind == 0x08 and (insn >> 20) & 31 == FMT_S:  # fcvt.d.s
             return 1
     return 0
@@ -212,6 +217,8 @@ def on_fp(uc: int, pc: int, size: int, m: int) -> None:
         box(m, env, (insn >> 27) & 31, insn)
     if reads & 8:
         mend_minmax(m, env, insn)
+    if reads & 64:
+        st64(env + ENV_MSTATUS, ld64(env + ENV_MSTATUS) | FS | SD)
     if reads & 32:
         mend_fma(m, env, insn)
     if reads & 16:

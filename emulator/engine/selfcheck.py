@@ -7,6 +7,7 @@ there, and only then is anything written through them.
 from __future__ import annotations
 
 import ctypes
+import struct
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EngineError
@@ -94,6 +95,46 @@ def run_first_blocks(engine: Engine) -> None:
     if counted != 3:
         raise EngineError(f"self-check: the block hook counted {counted} instructions of 3; unicorn "
                           f"{abi.UNICORN_VERSION} does not behave as known on this machine")
+
+
+CODE = (0x00001297, 0x00002317, 0x000280E7, 0xFFC32383, 0x10732023, 0x0072A023, 0x000280E7, 0x10500073, 0x0000006F)
+"""auipc t0,1; auipc t1,2; jalr t0; lw t2,-4(t1); sw t2,256(t1); sw t2,0(t0); jalr t0; wfi; j ."""
+CALLED = (0x00100513, 0x00008067)
+"""li a0,1; ret"""
+PATCH = 0x00200513
+"""li a0,2"""
+
+
+def check_self_modification(engine: Engine) -> None:
+    """Run code that patches code which has run: fast stores if it comes out right, the slow path if not.
+
+    Uses the first three pages of memory, and leaves them as they were. EngineError if stores are not
+    seen even on the slow path.
+    """
+    host, start = engine.word(layout.M_RAM_HOST), engine.word(layout.M_BANKS)
+    saved = ctypes.string_at(host, 3 * 4096)
+    rom_size = engine.word(layout.M_ROM_SIZE)
+    engine.set_word(layout.M_ROM_SIZE, 0)  # the pages may belong to the boot ROM
+    try:
+        for fast in (1, 0):
+            engine.set_word(layout.M_FAST_STORES, fast)
+            for offset, words in ((0, CODE), (0x1000, CALLED), (0x2000, (PATCH,))):
+                ctypes.memmove(host + offset, struct.pack(f"<{len(words)}I", *words), 4 * len(words))
+            engine.flush_translations()
+            engine.flush_tlb()
+            engine.set_word(layout.M_BUDGET, 100)
+            engine.start(start)
+            stored = ctypes.c_uint32.from_address(host + 0x2104).value
+            if engine.read_state(0, abi.ENV_GPR + 8 * 10) == 2 and stored == PATCH:
+                return
+    finally:
+        engine.set_word(layout.M_ROM_SIZE, rom_size)
+        engine.set_word(layout.M_BUDGET, 0)
+        ctypes.memmove(host, saved, len(saved))
+        engine.flush_translations()
+        engine.flush_tlb()
+    raise EngineError(f"self-check: a store to code was not seen; unicorn {abi.UNICORN_VERSION} does not behave as "
+                      "known on this machine")
 
 
 def _power_of_two(value: int) -> bool:

@@ -10,11 +10,11 @@ Everything that is refused is an `ImageError`, `InputFileError`, `PlacementError
 
 from .detect import load_image, read_file
 from .model import Image, ImageKind, LinuxHeader, Segment
-from .placement import Bank, Placed, Plan, Reserved, kernel_address, place
+from .placement import Placed, Plan, Reserved, kernel_address, place
 from .sizes import format_size, parse_size
 from .symbols import Symbol, SymbolTable
 
 __all__ = [
-    "Bank", "Image", "ImageKind", "LinuxHeader", "Placed", "Plan", "Reserved", "Segment", "Symbol", "SymbolTable",
+    "Image", "ImageKind", "LinuxHeader", "Placed", "Plan", "Reserved", "Segment", "Symbol", "SymbolTable",
     "format_size", "kernel_address", "load_image", "parse_size", "place", "read_file",
 ]

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from ..errors import PlacementError
+from ..range import Range
 from .model import Image
 from .sizes import MAXIMUM, format_size
 
@@ -32,19 +33,6 @@ TREE_LIMIT = 3 * GIB
 
 TreeBuilder = Callable[[tuple[int, int] | None], bytes]
 """Makes the device tree once it is known where the initrd went: (start, end) or None."""
-
-
-@dataclass(frozen=True)
-class Bank:
-    """A bank of RAM: `size` bytes from physical address `base`."""
-
-    base: int
-    size: int
-
-    @property
-    def end(self) -> int:
-        """First address after the bank."""
-        return self.base + self.size
 
 
 @dataclass(frozen=True)
@@ -101,7 +89,7 @@ def kernel_address(firmware: Image | None, base: int = 0x8000_0000) -> int:
 
 
 def place(
-    banks: Sequence[Bank],
+    banks: Sequence[Range],
     *,
     firmware: Image | None,
     kernel: Image | None,
@@ -137,7 +125,7 @@ class _DoesNotFitError(PlacementError):
 
 
 def _attempt(
-    banks: Sequence[Bank],
+    banks: Sequence[Range],
     images: Sequence[tuple[str, Image]],
     initrd: bytes | None,
     tree: TreeBuilder,
@@ -186,7 +174,7 @@ def _attempt(
     )
 
 
-def _place_tree(spans: Sequence[Bank], floor: int, data: bytes, taken: Sequence[Placed]) -> Placed:
+def _place_tree(spans: Sequence[Range], floor: int, data: bytes, taken: Sequence[Placed]) -> Placed:
     """The highest place for the tree in the lowest bank that has one, with as much room and alignment as it can get.
 
     In the bank that contains `floor` it goes above.
@@ -215,7 +203,7 @@ def _place_tree(spans: Sequence[Bank], floor: int, data: bytes, taken: Sequence[
 
 
 def _enough(
-    banks: Sequence[Bank],
+    banks: Sequence[Range],
     images: Sequence[tuple[str, Image]],
     initrd: bytes | None,
     tree: TreeBuilder,
@@ -229,7 +217,7 @@ def _enough(
 
     def fits(size: int) -> bool:
         try:
-            _attempt([Bank(first.base, size), *others], images, initrd, lambda _: room, reserved)
+            _attempt([Range(first.base, size), *others], images, initrd, lambda _: room, reserved)
         except PlacementError:
             return False
         return True
@@ -243,7 +231,7 @@ def _enough(
     return high * MIB + sum(bank.size for bank in others)
 
 
-def _check_inside(item: Placed, spans: Sequence[Bank]) -> None:
+def _check_inside(item: Placed, spans: Sequence[Range]) -> None:
     span = next((span for span in spans if span.base <= item.address < span.end), None)
     if span is not None and item.end <= span.end:
         return
@@ -256,7 +244,7 @@ def _check_inside(item: Placed, spans: Sequence[Bank]) -> None:
     raise _DoesNotFitError(f"{where}, does not fit into RAM, which ends at {end:#x}")
 
 
-def _check_banks(banks: Sequence[Bank]) -> None:
+def _check_banks(banks: Sequence[Range]) -> None:
     if not banks or any(bank.size <= 0 for bank in banks):
         raise PlacementError("no RAM, or a bank of 0 bytes: there is nowhere to place anything")
     for low, high in pairwise(sorted(banks, key=lambda bank: bank.base)):
@@ -264,12 +252,12 @@ def _check_banks(banks: Sequence[Bank]) -> None:
             raise PlacementError(f"RAM bank {low.base:#x}..{low.end:#x} overlaps bank {high.base:#x}..{high.end:#x}")
 
 
-def _joined(banks: Sequence[Bank]) -> list[Bank]:
+def _joined(banks: Sequence[Range]) -> list[Range]:
     """Banks in ascending order, adjacent ones as one: a segment may cross from one to the next."""
-    spans: list[Bank] = []
+    spans: list[Range] = []
     for bank in sorted(banks, key=lambda bank: bank.base):
         if spans and spans[-1].end == bank.base:
-            spans[-1] = Bank(spans[-1].base, spans[-1].size + bank.size)
+            spans[-1] = Range(spans[-1].base, spans[-1].size + bank.size)
         else:
             spans.append(bank)
     return spans

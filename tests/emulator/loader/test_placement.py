@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.errors import PlacementError
-from emulator.loader import Bank, Image, Plan, Reserved, kernel_address, parse_size, place
+from emulator.loader import Image, Plan, Reserved, kernel_address, parse_size, place
+from emulator.range import Range
 
 from .builders import image
 
@@ -26,13 +27,13 @@ def placed(
     initrd: bytes | None = None, tree: bytes = TREE, reserved: tuple[Reserved, ...] = (),
 ) -> Plan:
     plan = place(
-        [Bank(BASE, size)], firmware=firmware, kernel=kernel, device_tree=tree, initrd=initrd, reserved=reserved
+        [Range(BASE, size)], firmware=firmware, kernel=kernel, device_tree=tree, initrd=initrd, reserved=reserved
     )
-    check(plan, [Bank(BASE, size)], reserved)
+    check(plan, [Range(BASE, size)], reserved)
     return plan
 
 
-def check(plan: Plan, banks: list[Bank], reserved: tuple[Reserved, ...] = ()) -> None:
+def check(plan: Plan, banks: list[Range], reserved: tuple[Reserved, ...] = ()) -> None:
     """Nothing overlaps, all is in RAM, and the plan's addresses are those of what was placed."""
     spans = [(p.address, p.end) for p in plan.placed] + [(r.base, r.base + r.size) for r in reserved]
     spans.sort()
@@ -112,7 +113,7 @@ def test_tree_is_made_for_the_initrd_found() -> None:
         seen.append(initrd)
         return TREE
 
-    plan = place([Bank(BASE, 64 * M)], firmware=None, kernel=KERNEL, device_tree=tree, initrd=bytes(10))
+    plan = place([Range(BASE, 64 * M)], firmware=None, kernel=KERNEL, device_tree=tree, initrd=bytes(10))
     assert seen[-1] == plan.initrd
 
 
@@ -208,11 +209,11 @@ def test_overlap_behind_a_small_range_inside_a_large_one_is_seen() -> None:
 
 def test_reserved_ranges_may_overlap_each_other() -> None:
     reserved = [Reserved(BASE + 64 * M, 8 * M), Reserved(BASE + 66 * M, 8 * M)]
-    place([Bank(BASE, 128 * M)], firmware=FIRMWARE, kernel=KERNEL, device_tree=TREE, reserved=reserved)
+    place([Range(BASE, 128 * M)], firmware=FIRMWARE, kernel=KERNEL, device_tree=TREE, reserved=reserved)
 
 
 def test_empty_reserved_range_reserves_nothing() -> None:
-    place([Bank(BASE, 128 * M)], firmware=FIRMWARE, kernel=KERNEL, device_tree=TREE,
+    place([Range(BASE, 128 * M)], firmware=FIRMWARE, kernel=KERNEL, device_tree=TREE,
           reserved=[Reserved(BASE + 2 * M + 4, 0)])
 
 
@@ -221,7 +222,7 @@ def test_memory_between_firmware_and_kernel_is_left_to_the_firmware() -> None:
 
 
 def test_kernel_may_be_in_a_second_bank() -> None:
-    banks = [Bank(BASE, 8 * M), Bank(BASE + G, 64 * M)]
+    banks = [Range(BASE, 8 * M), Range(BASE + G, 64 * M)]
     plan = place(banks, firmware=FIRMWARE, kernel=image("k", (BASE + G, M)), device_tree=TREE, initrd=bytes(10))
     check(plan, banks)
     assert plan.initrd is not None and plan.initrd[0] == BASE + G + 32 * M
@@ -229,18 +230,18 @@ def test_kernel_may_be_in_a_second_bank() -> None:
 
 
 def test_segment_may_cross_adjacent_banks() -> None:
-    banks = [Bank(BASE, 4 * M), Bank(BASE + 4 * M, 4 * M)]
+    banks = [Range(BASE, 4 * M), Range(BASE + 4 * M, 4 * M)]
     place(banks, firmware=None, kernel=image("k", (BASE, 6 * M)), device_tree=TREE)
 
 
 def test_segment_may_not_cross_a_hole() -> None:
     with pytest.raises(PlacementError, match=r"0x80400000.*would be enough"):
-        place([Bank(BASE, 4 * M), Bank(BASE + 64 * M, 4 * M)], firmware=None, kernel=image("k", (BASE, 6 * M)),
+        place([Range(BASE, 4 * M), Range(BASE + 64 * M, 4 * M)], firmware=None, kernel=image("k", (BASE, 6 * M)),
               device_tree=TREE)
 
 
 def test_tree_goes_to_a_later_bank_if_the_first_is_full() -> None:
-    banks = [Bank(BASE, M), Bank(BASE + 64 * M, 4 * M)]
+    banks = [Range(BASE, M), Range(BASE + 64 * M, 4 * M)]
     plan = place(banks, firmware=None, kernel=image("k", (BASE, M)), device_tree=TREE)
     check(plan, banks)
 
@@ -249,10 +250,10 @@ def test_tree_goes_to_a_later_bank_if_the_first_is_full() -> None:
     ("banks", "why"),
     [
         ([], "no RAM"),
-        ([Bank(BASE, 0)], "0 bytes"),
-        ([Bank(BASE, 8 * M), Bank(BASE + M, M)], "overlaps bank 0x80100000..0x80200000"),
+        ([Range(BASE, 0)], "0 bytes"),
+        ([Range(BASE, 8 * M), Range(BASE + M, M)], "overlaps bank 0x80100000..0x80200000"),
     ],
 )
-def test_senseless_banks_are_refused(banks: list[Bank], why: str) -> None:
+def test_senseless_banks_are_refused(banks: list[Range], why: str) -> None:
     with pytest.raises(PlacementError, match=re.escape(why)):
         place(banks, firmware=None, kernel=KERNEL, device_tree=TREE)

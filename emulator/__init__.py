@@ -9,8 +9,9 @@
 The package knows no kernel and no firmware; it could boot Linux without either of ours.
 """
 
-from .board import Board
+from .board import Board, virt_devices
 from .bus import Bus
+from .devices.virtio_blk import Disk
 from .errors import (
     BoardError, BusError, DeviceFailedError, DeviceTreeError, EmulatorError, EngineError, ImageError, InputFileError,
     NativeCodeError, PlacementError, RegisterError, SizeError,
@@ -25,7 +26,7 @@ from .stop import (
 
 __all__ = [
     "Board", "BoardError", "Breakpoint", "Bus", "BusError", "Deadlock", "DeviceFailedError", "DeviceTreeError",
-    "EmulatorError", "EngineError", "Exited", "Hart", "HostCall", "ImageError", "InputFileError", "Interrupted",
+    "Disk",    "EmulatorError", "EngineError", "Exited", "Hart", "HostCall", "ImageError", "InputFileError", "Interrupted",
     "Machine", "Matched", "NativeCodeError", "PlacementError", "Range", "RegisterError", "ResetRequested", "SizeError",
-    "Stepped", "Stop", "TrapLoop", "Watchdog", "load_image", "read_file",
+    "Stepped", "Stop", "TrapLoop", "Watchdog", "load_image", "read_file", "virt_devices",
 ]

@@ -2,16 +2,17 @@
 
         0x0000_1000  boot ROM                0x0c00_0000  PLIC
         0x0010_0000  test finisher           0x1000_0000  UART 16550, source 10
-        0x0010_1000  real-time clock, 11     0x8000_0000  RAM
-        0x0200_0000  CLINT
+        0x0010_1000  real-time clock, 11     0x1000_1000  eight virtio-mmio slots, sources 1 to 8
+        0x0200_0000  CLINT                   0x8000_0000  RAM
 
 The map is that of QEMU's virt board, so that software built for it runs here unchanged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from .bootrom import ROM
 from .devices.clint import Clint
@@ -20,6 +21,8 @@ from .devices.finisher import Finisher
 from .devices.goldfish_rtc import GoldfishRtc
 from .devices.plic import Plic
 from .devices.uart16550 import Uart16550
+from .devices.virtio_blk import Disk, VirtioBlk
+from .devices.virtio_mmio import VirtioMmio
 from .engine.layout import MAX_BANKS, MAX_HARTS, MAX_PAGES
 from .errors import BoardError
 from .ram import PAGE
@@ -32,8 +35,19 @@ DEFAULT_MEMORY = 128 << 20
 ISA = "rv64imafdc"
 
 DeviceMaker = Callable[[], Device]
-VIRT_DEVICES: tuple[DeviceMaker, ...] = (Clint, Plic, Uart16550, Finisher, GoldfishRtc)
-"""The devices of the virt board, in the order in which they are built."""
+VIRTIO_SLOTS = 8
+
+
+def virt_devices(disks: Sequence[Disk] = ()) -> tuple[DeviceMaker, ...]:
+    """The devices of the virt board, in the order in which they are built; `disks` fill the virtio slots from 0.
+
+    Raises BoardError for more than eight disks.
+    """
+    if len(disks) > VIRTIO_SLOTS:
+        raise BoardError(f"{len(disks)} disks: the board has {VIRTIO_SLOTS} virtio slots")
+    backends = [VirtioBlk(disk) for disk in disks] + [None] * (VIRTIO_SLOTS - len(disks))
+    slots = (partial(VirtioMmio, number, backend) for number, backend in enumerate(backends))
+    return (Clint, Plic, Uart16550, Finisher, GoldfishRtc, *slots)
 
 
 @dataclass(frozen=True)
@@ -55,7 +69,7 @@ class Board:
     timebase_hz: int = 10_000_000
     mmu: str = "sv57"
     quantum: int = 20_000
-    devices: tuple[DeviceMaker, ...] = field(default=VIRT_DEVICES)
+    devices: tuple[DeviceMaker, ...] = field(default=virt_devices())
 
     def __post_init__(self) -> None:
         for name in ("harts", "memory", "clock_hz", "timebase_hz", "quantum"):

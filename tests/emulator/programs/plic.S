@@ -37,9 +37,8 @@
     put     ENABLE(1), 1 << 10
     put     PRIORITY, 1
     get     t1, CLAIM(0)
-    beqz    t1, 1f
     put     CLAIM(0), 10
-1:  put     ENABLE(0), 0
+    put     ENABLE(0), 0
     put     ENABLE(1), 0
     put     PRIORITY, \priority
     put     THRESHOLD(0), 7

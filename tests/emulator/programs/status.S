@@ -343,7 +343,7 @@ program:
     li      t0, -1
     csrw    mstatus, t0
     csrr    t1, mstatus
-    li      t2, ~((15 << 32) | (15 << 9))   /* UXL, SXL; VS, which nothing here has; MPP */
+    li      t2, ~((0xff << 32) | (15 << 9)) /* UXL, SXL; GVA, MPV, VS, which nothing here has; MPP */
     and     t1, t1, t2
     csrw    mstatus, zero
     EXPECT(t1, (1 << 63) | 0x7e61aa)

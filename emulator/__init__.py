@@ -26,7 +26,8 @@ from .stop import (
 
 __all__ = [
     "Board", "BoardError", "Breakpoint", "Bus", "BusError", "Deadlock", "DeviceFailedError", "DeviceTreeError",
-    "Disk",    "EmulatorError", "EngineError", "Exited", "Hart", "HostCall", "ImageError", "InputFileError", "Interrupted",
-    "Machine", "Matched", "NativeCodeError", "PlacementError", "Range", "RegisterError", "ResetRequested", "SizeError",
-    "Stepped", "Stop", "TrapLoop", "Watchdog", "load_image", "read_file", "virt_devices",
+    "Disk", "EmulatorError", "EngineError", "Exited", "Hart", "HostCall", "ImageError", "InputFileError",
+    "Interrupted", "Machine", "Matched", "NativeCodeError", "PlacementError", "Range", "RegisterError",
+    "ResetRequested", "SizeError", "Stepped", "Stop", "TrapLoop", "Watchdog", "load_image", "read_file",
+    "virt_devices",
 ]

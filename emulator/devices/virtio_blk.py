@@ -43,7 +43,8 @@ class Disk:
         else:
             self.bytes: mmap.mmap | bytearray = bytearray(data or b"")
         if len(self.bytes) % SECTOR or not self.bytes:
-            raise InputFileError(f"disk {path or 'in memory'}: {len(self.bytes)} bytes, expected a multiple of {SECTOR}")
+            raise InputFileError(f"disk {path or 'in memory'}: {len(self.bytes)} bytes, "
+                                 f"expected a multiple of {SECTOR}")
 
     def _open(self, path: Path, writable: bool) -> None:
         try:

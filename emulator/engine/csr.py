@@ -12,36 +12,38 @@ Source: privileged specification 20211203, chapters 2 to 4; the section is named
 from __future__ import annotations
 
 from .abi import (
-    ENV_LINK, ENV_MCAUSE, ENV_MCOUNTEREN, ENV_MEDELEG, ENV_MEPC, ENV_MIDELEG, ENV_MIE, ENV_MISA, ENV_MSCRATCH,
-    ENV_MSTATUS, ENV_MTVAL, ENV_MTVEC, ENV_PRIV, ENV_SATP, ENV_SCAUSE, ENV_SCOUNTEREN, ENV_SEPC, ENV_SSCRATCH,
-    ENV_STVAL, ENV_STVEC,
+    ENV_LINK, ENV_MCAUSE, ENV_MCOUNTEREN, ENV_MEDELEG, ENV_MEPC, ENV_MHARTID, ENV_MIDELEG, ENV_MIE, ENV_MISA,
+    ENV_MSCRATCH, ENV_MSTATUS, ENV_MTVAL, ENV_MTVEC, ENV_PC, ENV_PRIV, ENV_SATP, ENV_SCAUSE, ENV_SCOUNTEREN, ENV_SEPC,
+    ENV_SSCRATCH, ENV_STVAL, ENV_STVEC,
 )
-from .clock import attention, now, retired, ticks
+from .clock import attention, now, ticks
+from .counters import counter_allowed, read_counter, write_counter, write_inhibit
 from .interrupt import refresh_mip
 from .layout import (
-    F_TLB_FLUSH, F_TLB_FLUSH_IDX, H_COUNTINHIBIT, H_CYCLE_BASE, H_HPM_COUNTER, H_HPM_EVENT, H_INSTRET_BASE, H_MENVCFG,
-    H_MIP_LINES, H_MIP_SOFT, H_PMP_ADDR, H_PMP_CFG, H_SENVCFG, H_USER_PAGES, MAGIC, M_CS, M_HART, M_MAGIC, M_MPRV_MODE,
+    F_TLB_FLUSH, F_TLB_FLUSH_IDX, H_COUNTINHIBIT, H_HPM_EVENT, H_MENVCFG,
+    H_MIP_LINES, H_MIP_SOFT, H_PMP_ADDR, H_PMP_CFG, H_SENVCFG, H_USER_PAGES, MAGIC, M_CS, M_HART, M_HOST_ACCESS,
+    M_MAGIC, M_MPRV_MODE,
 )
+from .mmu import fetch_parcel
 from .native import entry, inline
 from .pmp import decode, write_address, write_config
 from .prims import call1, call2, call3, call5, ld64, lshr, shared, st64
 from .riscv import (
     ALL_INTERRUPTS, COUNTERS, CSR_CYCLE, CSR_HPMCOUNTER3, CSR_INSTRET, CSR_MCAUSE, CSR_MCONFIGPTR, CSR_MCOUNTEREN,
-    CSR_MCOUNTINHIBIT, CSR_MCYCLE, CSR_MEDELEG, CSR_MENVCFG, CSR_MEPC, CSR_MHPMCOUNTER3, CSR_MHPMEVENT3, CSR_MIDELEG,
-    CSR_MIE, CSR_MINSTRET, CSR_MIP, CSR_MISA, CSR_MSCRATCH, CSR_MSTATUS, CSR_MTVAL, CSR_MTVEC, CSR_PMPADDR0,
-    CSR_PMPCFG0, CSR_SATP, CSR_SCAUSE, CSR_SCOUNTEREN, CSR_SENVCFG, CSR_SEPC, CSR_SIE, CSR_SIP, CSR_SSCRATCH,
-    CSR_SSTATUS, CSR_STVAL, CSR_STVEC, CSR_TDATA1, CSR_TDATA3, CSR_TIME, CSR_TSELECT, DELEGABLE, FS, HPM_COUNTERS, MPP,
-    MPRV, MSTATUS_WRITABLE, MXR, PRV_M, PRV_S, PRV_U, SATP_MODE_SHIFT, SATP_PPN, SATP_SV39, SATP_SV57, SD, SSIP,
-    SSTATUS_WRITABLE, SUM, SXL_64, S_INTERRUPTS, TSR, TVM, TW, UXL_64,
+    CSR_MCOUNTINHIBIT, CSR_MCYCLE, CSR_MEDELEG, CSR_MENVCFG, CSR_MEPC, CSR_MHARTID, CSR_MHPMCOUNTER3, CSR_MHPMEVENT3,
+    CSR_MIDELEG, CSR_MIE, CSR_MINSTRET, CSR_MIP, CSR_MISA, CSR_MSCRATCH, CSR_MSTATUS, CSR_MTVAL, CSR_MTVEC,
+    CSR_MVENDORID, CSR_PMPADDR0, CSR_PMPCFG0, CSR_SATP, CSR_SCAUSE, CSR_SCOUNTEREN, CSR_SENVCFG, CSR_SEPC, CSR_SIE,
+    CSR_SIP, CSR_SSCRATCH, CSR_SSTATUS, CSR_STVAL, CSR_STVEC, CSR_TDATA1, CSR_TDATA3, CSR_TIME, CSR_TSELECT,
+    DELEGABLE, FS, HPM_COUNTERS, MPP, MPRV, MSTATUS_WRITABLE, MXR, PRV_M, PRV_S, PRV_U, SATP_MODE_SHIFT, SATP_PPN,
+    SATP_SV39, SATP_SV57, SD, SSIP, SSTATUS_WRITABLE, SUM, SXL_64, S_INTERRUPTS, TSR, TVM, TW, UXL_64,
 )
-
 from .tracing import trace_csr
 
 OURS = (
     CSR_MSTATUS, CSR_SSTATUS, CSR_MISA, CSR_MIE, CSR_SIE, CSR_MIP, CSR_SIP, CSR_MIDELEG, CSR_MEDELEG,
     CSR_MTVEC, CSR_STVEC, CSR_MEPC, CSR_SEPC, CSR_SATP, CSR_MCOUNTEREN, CSR_SCOUNTEREN, CSR_MCOUNTINHIBIT,
     CSR_MENVCFG, CSR_SENVCFG, CSR_MSCRATCH, CSR_MCAUSE, CSR_MTVAL, CSR_SSCRATCH, CSR_SCAUSE, CSR_STVAL,
-    CSR_MCONFIGPTR, CSR_CYCLE, CSR_TIME, CSR_INSTRET, CSR_MCYCLE, CSR_MINSTRET, CSR_TSELECT,
+    *range(CSR_MVENDORID, CSR_MCONFIGPTR + 1), CSR_CYCLE, CSR_TIME, CSR_INSTRET, CSR_MCYCLE, CSR_MINSTRET, CSR_TSELECT,
     *range(CSR_TDATA1, CSR_TDATA3 + 1), *range(CSR_PMPCFG0, CSR_PMPCFG0 + 4), *range(CSR_PMPADDR0, CSR_PMPADDR0 + 16),
     *range(CSR_HPMCOUNTER3, CSR_HPMCOUNTER3 + 29), *range(CSR_MHPMCOUNTER3, CSR_MHPMCOUNTER3 + 29),
     *range(CSR_MHPMEVENT3 - 2, CSR_MHPMEVENT3 + 29),  # from 0x321: the engine has two of 1.9.1 there, we none
@@ -54,6 +56,8 @@ ENGINE_TSR = 1 << 30
 OP_PREDICATE, OP_READ, OP_WRITE, OP_COMBINED = 0, 8, 16, 24
 """Byte offsets in a CSR table entry (four pointers), and in its saved copy in the shared table."""
 ASID = 0xFFFF << 44
+READ_ONLY = 0xC00
+"""First number of the read-only registers (2.1)."""
 
 
 @inline
@@ -101,48 +105,6 @@ def write_status(m: int, h: int, env: int, value: int) -> None:
     if changed & MPRV or (new & MPRV and changed & (MPP | SUM | MXR)):
         flush_modes(m, 1 << PRV_M)
     attention(m)
-
-
-@inline
-def counter_allowed(env: int, index: int) -> bool:
-    """Whether mcounteren and scounteren let the current mode read counter `index` (3.1.11, 4.1.5)."""
-    priv = ld64(env + ENV_PRIV)
-    if priv < PRV_M and not (ld64(env + ENV_MCOUNTEREN) >> index) & 1:
-        return False
-    return priv != PRV_U or (ld64(env + ENV_SCOUNTEREN) >> index) & 1 != 0
-
-
-@inline
-def read_counter(m: int, h: int, index: int) -> int:
-    """mcycle (0), minstret (2) or mhpmcounter `index`: the value before this instruction retires."""
-    stopped = (ld64(h + H_COUNTINHIBIT) >> index) & 1
-    if index == 0:
-        return ld64(h + H_CYCLE_BASE) + (0 if stopped else now(m) - 1)
-    if index == 2:
-        return ld64(h + H_INSTRET_BASE) + (0 if stopped else retired(m) - 1)
-    return ld64(h + H_HPM_COUNTER + 8 * index)
-
-
-@inline
-def write_counter(m: int, h: int, index: int, value: int) -> None:
-    """Set a counter: the next instruction reads `value` (3.1.10)."""
-    stopped = (ld64(h + H_COUNTINHIBIT) >> index) & 1
-    if index == 0:
-        st64(h + H_CYCLE_BASE, value - (0 if stopped else now(m)))
-    elif index == 2:
-        st64(h + H_INSTRET_BASE, value - (0 if stopped else retired(m)))
-    else:
-        st64(h + H_HPM_COUNTER + 8 * index, value)
-
-
-@inline
-def write_inhibit(m: int, h: int, value: int) -> None:
-    """mcountinhibit (3.1.12): counters keep their values as they stop and start."""
-    cycles = read_counter(m, h, 0)
-    instret = read_counter(m, h, 2)
-    st64(h + H_COUNTINHIBIT, value & COUNTERS & ~2)
-    write_counter(m, h, 0, cycles)
-    write_counter(m, h, 2, instret)
 
 
 @inline
@@ -239,8 +201,12 @@ def read(m: int, h: int, env: int, number: int) -> tuple[bool, int]:
         return True, read_counter(m, h, number - CSR_MCYCLE)
     if CSR_MHPMEVENT3 <= number < CSR_MHPMEVENT3 + HPM_COUNTERS:
         return True, ld64(h + H_HPM_EVENT + 8 * (number - CSR_MCOUNTINHIBIT))
-    if number == CSR_TSELECT or CSR_TDATA1 <= number <= CSR_TDATA3 or number == CSR_MCONFIGPTR:
-        return True, 0  # no triggers, no configuration structure
+    if number == CSR_MHARTID:
+        return True, ld64(env + ENV_MHARTID)
+    if CSR_MVENDORID <= number <= CSR_MCONFIGPTR:
+        return True, 0  # not a commercial implementation (3.1.2); no configuration structure
+    if number == CSR_TSELECT or CSR_TDATA1 <= number <= CSR_TDATA3:
+        return True, 0  # no triggers
     place = plain(number)
     if place >= 0:
         return True, ld64(env + place)
@@ -329,6 +295,19 @@ def ours(env: int) -> int:
     return 0
 
 
+@inline
+def writes_nothing_back(m: int, env: int, number: int) -> bool:
+    """Whether the instruction at pc is a CSRRS or CSRRC of `number` from a register that is not x0.
+
+    It writes even if that register holds 0 (unprivileged specification 9.1), but the engine passes on
+    only the value.
+    """
+    pc = ld64(env + ENV_PC)
+    mode = ld64(env + ENV_PRIV)
+    insn = fetch_parcel(m, env, pc, mode) | fetch_parcel(m, env, pc + 2, mode) << 16
+    return insn & 0x7F == 0x73 and insn >> 20 == number and insn & 0x2000 != 0 and insn & 0xF8000 != 0
+
+
 @entry("i32(i64, i32)")
 def allowed(env: int, number: int) -> int:
     """CSR predicate: 0 if the register may exist for this engine; `access` decides the rest."""
@@ -347,6 +326,8 @@ def access(env: int, number: int, result: int, value: int, mask: int) -> int:
     h = ld64(m + M_HART)
     readable, old = read(m, h, env, number)
     if not readable:
+        return -1
+    if mask == 0 and number >= READ_ONLY and not ld64(m + M_HOST_ACCESS) and writes_nothing_back(m, env, number):
         return -1
     if mask != 0:
         if number == CSR_MIP or number == CSR_SIP:

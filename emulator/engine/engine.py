@@ -52,6 +52,10 @@ class Engine:
         self._library: Library = library(notice)
         self._lib = self._library.lib
         self._handle = ctypes.c_void_p()
+        with self._library.lock:  # finding the CPU state borrows an entry of the process's CSR table
+            self._open(harts)
+
+    def _open(self, harts: int) -> None:
         self._call("uc_open", UC_ARCH_RISCV, UC_MODE_RISCV64, ctypes.byref(self._handle), instance=False)
         self._finalizer = weakref.finalize(self, self._lib.uc_close, self._handle)
         self._call("uc_ctl", UC_CTL_TCG_BUFFER_SIZE, ctypes.c_uint32(CODE_BUFFER))
@@ -284,8 +288,10 @@ class Engine:
         priv = self.read_state(hart, abi.ENV_PRIV)
         self.write_state(hart, abi.ENV_PRIV, 3)
         old = ctypes.c_uint64()
+        self.set_word(layout.M_HOST_ACCESS, 1)
         status = self._lib.riscv_csrrw_debug_riscv64(ctypes.c_void_p(self.env), number, ctypes.byref(old),
                                                      ctypes.c_uint64(value), ctypes.c_uint64(mask))
+        self.set_word(layout.M_HOST_ACCESS, 0)
         self.write_state(hart, abi.ENV_PRIV, priv)
         if wanted != current:
             self._swap(wanted, current)

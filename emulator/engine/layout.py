@@ -92,6 +92,7 @@ M_LIMIT: Final = _m.take()  # length limit of the next block, 0 for none
 M_BREAKS: Final = _m.take(MAX_BREAKS)  # breakpoints: virtual addresses,
 M_BREAK_COUNT: Final = _m.take()
 M_BREAK_SKIP: Final = _m.take()  # and the one to pass this time, -1 for none
+M_HOST_ACCESS: Final = _m.take()  # 1: a CSR is accessed by the host, not by an instruction
 M_TRAPS: Final = _m.take()  # traps taken, all harts
 M_LOOP_PC: Final = _m.take()  # the last trap's handler,
 M_LOOP_INSNS: Final = _m.take()  # instructions retired then,

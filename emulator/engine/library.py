@@ -10,15 +10,16 @@ import functools
 import importlib.util
 import platform
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..devices import clint, plic, uart16550
 from ..errors import EngineError
-from . import abi, block, clock, csr, fpsingle, interrupt, mmu, native, pmp, schedule, tracing, trap
+from . import abi, block, clock, counters, csr, fpsingle, interrupt, mmu, native, pmp, schedule, tracing, trap
 
-MODULES = (clock, interrupt, pmp, mmu, fpsingle, tracing, trap, block, csr, schedule, clint, plic, uart16550)
+MODULES = (clock, interrupt, pmp, mmu, fpsingle, tracing, trap, block, counters, csr, schedule, clint, plic, uart16550)
 """Every module with native functions, callees before callers."""
 
 
@@ -32,6 +33,8 @@ class Library:
     """The loaded engine library and the native code that goes with it."""
 
     def __init__(self, notice: Callable[[str], None] | None) -> None:
+        self.lock = threading.Lock()
+        """Held while an engine is made."""
         self.path = _find()
         self.lib = ctypes.CDLL(str(self.path))
         _check_version(self.lib)
@@ -71,6 +74,9 @@ class _Notice:
         return 0
 
 
+_LOADING = threading.Lock()
+
+
 @functools.cache
 def _load(notice: _Notice) -> Library:
     return Library(notice.tell)
@@ -81,7 +87,8 @@ def library(notice: Callable[[str], None] | None = None) -> Library:
 
     Raises EngineError if the installed unicorn is not the one whose insides are known.
     """
-    return _load(_Notice(notice))
+    with _LOADING:
+        return _load(_Notice(notice))
 
 
 def _find() -> Path:

@@ -23,22 +23,22 @@ from .clock import attention, request_stop, retired, spend
 from .fpsingle import settle
 from .layout import (
     F_EMU_STOP, F_TLB_FLUSH_IDX, H_TRAPS, M_CS, M_CURRENT, M_ENV, M_FP_PC, M_HART, M_HOSTCALLS, M_LEFT, M_LOOP_COUNT,
-    M_LOOP_EPC, M_LOOP_INSNS, M_LOOP_PC, M_NATURAL, M_PART, M_RUN_LIMIT, M_STEP, M_STOP, M_TRAPS, M_UC, R_COUNT, R_PC,
-    STOP_HOSTCALL, STOP_STEP, STOP_TRAP_LOOP,
+    M_LOOP_EPC, M_LOOP_INSNS, M_LOOP_PC, M_NATURAL, M_PART, M_RUN_LIMIT, M_STEP, M_STOP, M_TRAPS, M_UC, R_BYTES,
+    R_COUNT, R_PC, STOP_HOSTCALL, STOP_STEP, STOP_TRAP_LOOP,
 )
 from .mmu import fetch_parcel, host_address, translate
 from .native import entry, inline
-from .prims import call1, call2, ld8, ld64, st32, st64
+from .prims import call1, call2, ld8, ld32, ld64, st32, st64
 from .riscv import (
     BREAKPOINT, ECALL_U, FETCH_ACCESS, FETCH_MISALIGNED, FETCH_PAGE, ILLEGAL, LOAD_ACCESS, LOAD_MISALIGNED, LOAD_PAGE,
     MIE, MPIE, MPP, MPP_SHIFT, MPRV, PRV_M, PRV_S, SIE, SPIE, SPP,
 )
-
 from .tracing import trace_trap
 
 INTERRUPT = -(1 << 63)
 LOOP_LIMIT = 4096
 """Traps in a row that got nowhere, before `watch_for_loop` calls it a trap loop."""
+MRET = 0x30200073
 CUSTOM_0 = 0x0B
 """Major opcode of the host call (unprivileged specification, table 24.1: custom-0)."""
 
@@ -100,15 +100,25 @@ def enter(m: int, env: int, cause: int, interrupt: int, tval: int, epc: int) -> 
 
 
 @inline
+def came_by_mret(m: int) -> bool:
+    """Whether the last block that ran ended with MRET: nothing has retired since at the level it went to."""
+    record = ld64(m + M_CURRENT)
+    if record == 0:
+        return False
+    host = host_address(m, ld64(record + R_PC) + ld64(record + R_BYTES) - 4)  # M-mode's addresses are physical
+    return host != 0 and ld32(host) == MRET
+
+
+@inline
 def watch_for_loop(m: int, cause: int, epc: int, pc: int) -> None:
     """Stop a hart that traps forever and gets nowhere.
 
-    Either its handler traps at its own first instruction, so that nothing retires; or every trap is
-    the same failing fetch from the same address, handed on by a firmware that cannot know better.
+    Either its handler traps at its own first instruction, so that nothing retires; or a firmware
+    returns again and again to the address that cannot be fetched, with nothing retired below M-mode.
     """
     count = retired(m)
     stuck = epc == ld64(m + M_LOOP_PC) and count == ld64(m + M_LOOP_INSNS)
-    if cause == FETCH_PAGE or cause == FETCH_ACCESS:
+    if (cause == FETCH_PAGE or cause == FETCH_ACCESS) and came_by_mret(m):
         stuck = stuck or epc == ld64(m + M_LOOP_EPC)
         st64(m + M_LOOP_EPC, epc)
     else:

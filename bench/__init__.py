@@ -1,0 +1,1 @@
+"""Benchmarks of Hartwell: the figures behind every claim about speed and size. `python -m bench` runs them."""

@@ -1,0 +1,74 @@
+"""Run the benchmarks:  python -m bench [NAME ...]  (compute, events, startup, guests; all of them by default).
+
+Prints a table, and writes it as JSON to bench/results/. The status is 1 if a requirement was missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+from .measure import Figure
+
+NAMES = ("compute", "events", "startup", "guests")
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def host() -> dict[str, object]:
+    """What the figures depend on besides the code."""
+    model = ""
+    try:
+        with open("/proc/cpuinfo") as info:
+            model = next((line.partition(":")[2].strip() for line in info if line.startswith("model name")), "")
+    except OSError:
+        pass
+    return {"cpu": model, "cores": len(os.sched_getaffinity(0)), "python": platform.python_version(),
+            **{name: version(name) for name in ("unicorn", "numba", "numpy")}}
+
+
+def row(figure: Figure) -> str:
+    """A line of the table."""
+    value = "-" if figure.value is None else f"{figure.value:.3g} {figure.unit}"
+    sign = ">=" if figure.least else "<="
+    required = "" if figure.required is None else f"{sign} {figure.required:g} {figure.unit}"
+    return f"{figure.name:52}{value:>12}   {required:14}{figure.verdict:8}{figure.note}".rstrip()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the benchmarks named, or all."""
+    lines = (__doc__ or "").strip().split("\n\n", 1)
+    parser = argparse.ArgumentParser("python -m bench", description=lines[1])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)}")
+    names = parser.parse_args(arguments).names
+    for name in names:
+        if name not in NAMES:
+            parser.error(f"no benchmark {name!r}: expected {', '.join(NAMES)}")
+    print(f"{'benchmark':52}{'measured':>12}   {'required':14}{'verdict':8}", flush=True)
+    figures: list[Figure] = []
+    for name in names or NAMES:
+        measured = importlib.import_module(f".{name}", __package__).figures()
+        for figure in measured:
+            print(row(figure), flush=True)
+        figures += measured
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / time.strftime("%Y%m%d-%H%M%S.json")
+    path.write_text(json.dumps({"host": host(), "figures": [{**asdict(f), "verdict": f.verdict} for f in figures]},
+                               indent=1) + "\n")
+    missed = [figure.name for figure in figures if figure.verdict == "MISSED"]
+    absent = [figure.name for figure in figures if figure.value is None]
+    print(f"\n{len(figures) - len(missed) - len(absent)} met, {len(missed)} missed, {len(absent)} not measured; "
+          f"{os.path.relpath(path)}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

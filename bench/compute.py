@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import unicorn
 from unicorn import riscv_const
 
@@ -25,6 +27,11 @@ def hartwell(name: str) -> tuple[float, int]:
     return seconds, count
 
 
+def seconds(name: str) -> float:
+    """Seconds of the run."""
+    return hartwell(name)[0]
+
+
 def raw(name: str) -> float:
     """Seconds of `uc_emu_start` from the ELF's entry to its symbol `done`."""
     image = load_image((PROGRAMS / f"{name}.elf").read_bytes(), name, 0)
@@ -44,7 +51,7 @@ def figures() -> list[Figure]:
     found = []
     for name, needed in NEEDED.items():
         count = hartwell(name)[1]
-        median = interleaved(5, ours=lambda name=name: hartwell(name)[0], theirs=lambda name=name: raw(name))
+        median = interleaved(5, ours=partial(seconds, name), theirs=partial(raw, name))
         note = f"{count / median['ours'] / 1e6:.0f} MIPS, Unicorn alone {count / median['theirs'] / 1e6:.0f} MIPS"
         found.append(Figure(f"{name} loop, speed / Unicorn alone", median["theirs"] / median["ours"], "x", needed, True,
                             note))

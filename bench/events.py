@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .compute import hartwell
+from functools import partial
+
+from .compute import seconds
 from .measure import Figure, interleaved
 
 EVENTS = (
@@ -16,5 +18,5 @@ EVENTS = (
 
 def figures() -> list[Figure]:
     """Microseconds of each, the loop around it included."""
-    median = interleaved(5, **{program: lambda program=program: hartwell(program)[0] for program, *_ in EVENTS})
+    median = interleaved(5, **{program: partial(seconds, program) for program, *_ in EVENTS})
     return [Figure(what, median[program] / count * 1e6, "us", needed) for program, what, count, needed in EVENTS]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 from emulator.board import Board
@@ -52,11 +53,11 @@ def figures() -> list[Figure]:
     rows = []
     for harts, needed in NEEDED.items():
         if QEMU is None:
-            ours = interleaved(3, ours=lambda harts=harts: hartwell(kernel, initrd, harts))["ours"]
+            ours = interleaved(3, ours=partial(hartwell, kernel, initrd, harts))["ours"]
             rows.append(Figure(names[harts], None, "x", needed, note=f"{ours:.2f} s; QEMU is not installed"))
             continue
-        median = interleaved(3, ours=lambda harts=harts: hartwell(kernel, initrd, harts),
-                             theirs=lambda harts=harts: qemu(kernel, initrd, harts))
+        median = interleaved(3, ours=partial(hartwell, kernel, initrd, harts),
+                             theirs=partial(qemu, kernel, initrd, harts))
         rows.append(Figure(names[harts], median["ours"] / median["theirs"], "x", needed,
                            note=f"{median['ours']:.2f} s, QEMU {median['theirs']:.2f} s"))
     return rows

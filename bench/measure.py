@@ -55,8 +55,8 @@ def timed(action: Callable[[], object]) -> float:
 
 def python(*arguments: str, environment: Mapping[str, str] | None = None) -> str:
     """Run this Python anew in the checkout; its standard output. RuntimeError with the last line of its complaint."""
-    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL, timeout=120)
+    done = subprocess.run([sys.executable, *arguments], check=False, cwd=ROOT, env=environment, capture_output=True,
+                          text=True, stdin=subprocess.DEVNULL, timeout=120)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
         raise RuntimeError(lines[-1])
@@ -66,7 +66,7 @@ def python(*arguments: str, environment: Mapping[str, str] | None = None) -> str
 def seconds_of(line: Sequence[str], timeout: float = 120) -> float:
     """Seconds from the start of a process to its end; RuntimeError unless it ends with status 0."""
     started = time.perf_counter()
-    done = subprocess.run(line, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout)
+    done = subprocess.run(line, check=False, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout)
     seconds = time.perf_counter() - started
     if done.returncode:
         complaint = done.stderr.decode(errors="replace").strip().splitlines() or [f"status {done.returncode}"]

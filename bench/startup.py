@@ -1,4 +1,4 @@
-"""What it takes to begin: the command line from nothing to a guest's output, a huge machine, the first start on a host."""
+"""What it takes to begin: the command line up to a guest's end, a huge machine, the first start on a host."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ seconds = time.perf_counter() - started
 status = open("/proc/self/status").read()
 print(seconds, int(status.split("VmRSS:")[1].split()[0]) / 1024)
 """
-"""Seconds for a machine with 64 GiB (the engine's library is loaded), and MiB resident then, the interpreter included."""
+"""Seconds for a machine with 64 GiB once the engine's library is loaded, and MiB resident in the process."""
 
 FIRST = """
 import time

@@ -9,6 +9,7 @@ from .csrs import NUMBERS
 from .engine import abi, layout
 from .engine.riscv import PRV_M, PRV_S, PRV_U
 from .errors import BusError, RegisterError
+from .pagewalk import translate
 
 if TYPE_CHECKING:
     from .machine import Machine
@@ -105,9 +106,8 @@ class Hart:
 
     def translate(self, address: int) -> int | None:
         """The physical address of virtual `address` for a load by this hart now; None if it would fault."""
-        from .engine.pagewalk import translate
-
-        return translate(self._machine.bus, self, address)
+        satp = self._engine.read_state(self.id, abi.ENV_SATP)
+        return translate(self._machine.ram, satp, self.priv, address)
 
     def read_memory(self, address: int, size: int) -> bytes:
         """`size` bytes at virtual `address`; BusError names the first one that cannot be read."""

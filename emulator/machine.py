@@ -11,7 +11,6 @@ its console, and on nothing else.
 
 from __future__ import annotations
 
-import operator
 import time
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
@@ -21,8 +20,9 @@ import numpy as np
 from . import bootrom
 from .board import Board
 from .bus import Bus
-from .devices.device import Device, NativeDevice
-from .devices.plic import SOURCES, Plic
+from .devices import NATIVE
+from .devices.device import Device
+from .devices.plic import Plic
 from .devices.uart16550 import Uart16550
 from .engine import layout
 from .engine.engine import Engine
@@ -30,11 +30,11 @@ from .errors import BoardError, DeviceFailedError, EngineError
 from .hart import Hart
 from .loader.model import Image
 from .loader.placement import Plan
-from .ram import PAGE, SINK_BASE, Ram
-from .range import Range
+from .ram import Ram
 from .stop import (
     Breakpoint, Deadlock, HostCall, Interrupted, Matched, ResetRequested, Stepped, Stop, TrapLoop, Watchdog,
 )
+from .wiring import wire
 
 if TYPE_CHECKING:
     from .trace import Tracer
@@ -66,81 +66,26 @@ class Machine:
         self._events: dict[Device, tuple[int, Callable[[], None]]] = {}
         self._plan: Plan | None = None
         self.ram = Ram(self.board.rom, self.board.banks)
-        self.engine = Engine(self.board.harts, notice)
+        self.engine = Engine(self.board.harts, NATIVE, notice)
         self.devices: tuple[Device, ...] = tuple(make() for make in self.board.devices)
         self._uart = next((device for device in self.devices if isinstance(device, Uart16550)), None)
         self.bus = Bus(self.ram, self.devices, self.engine)
         self.harts = tuple(Hart(self, number) for number in range(self.board.harts))
-        self._wire()
+        wire(self)
         self.reset()
 
     # --- construction -----------------------------------------------------------------------------
 
-    def _wire(self) -> None:
-        """Put RAM and devices on the engine's bus."""
-        engine = self.engine
-        for part, offset in self.ram.regions():
-            engine.add_memory(part.base, part.size, self.ram.host + offset)
-        engine.add_sink(SINK_BASE, self.ram.host + self.ram.sink_offset)
-        engine.set_word(layout.M_ROM_BASE, self.board.rom.base)
-        engine.set_word(layout.M_ROM_SIZE, self.board.rom.size)
-        engine.set_word(layout.M_QUANTUM, self.board.quantum)
-        engine.set_word(layout.M_CYCLES_PER_TICK, self.board.clock_hz // self.board.timebase_hz)
-        engine.seal_memory()
-        taken: list[tuple[Range, str]] = [(part, "memory") for part, _ in self.ram.regions()]
-        for device in self.devices:
-            self._check_device(device)
-            registers = Range(device.base, -(-device.size // PAGE) * PAGE)
-            for other, name in taken:
-                if registers.overlaps(other):
-                    raise BoardError(f"device {device.name} ({registers}) overlaps {name} ({other})")
-            taken.append((registers, device.name))
-            device.attach(self)
-            if isinstance(device, NativeDevice):
-                engine.add_native_device(device.base, device.size, type(device).native_read,
-                                         type(device).native_write, device.address)
-            else:
-                engine.add_python_device(device.base, device.size, self._guarded_read(device),
-                                         self._guarded_write(device))
-
-    @staticmethod
-    def _check_device(device: Device) -> None:
-        if device.base % PAGE or device.size <= 0 or device.base < 0:
-            raise BoardError(f"device {device.name} at {device.base:#x}, {device.size} bytes: the base must be a "
-                             f"multiple of {PAGE} and the size positive")
-        if not 0 <= device.irq < SOURCES:
-            raise BoardError(f"device {device.name}: interrupt {device.irq}, expected 1 to {SOURCES - 1}, 0 for none")
-
-    def _guarded_read(self, device: Device) -> Callable[[int, int], int]:
-        def read(offset: int, size: int) -> int:
-            try:
-                return operator.index(device.read(offset, size)) & ((1 << 8 * size) - 1)
-            except BaseException as why:
-                self._fail(device, f"read of {size} bytes at {offset:#x}", why)
-                return 0
-
-        return read
-
-    def _guarded_write(self, device: Device) -> Callable[[int, int, int], None]:
-        def write(offset: int, size: int, value: int) -> None:
-            try:
-                device.write(offset, size, value)
-            except BaseException as why:
-                self._fail(device, f"write of {value:#x} ({size} bytes) at {offset:#x}", why)
-
-        return write
-
-    def _fail(self, device: Device, what: str, why: BaseException) -> None:
+    def device_failed(self, device: Device, what: str, why: BaseException) -> None:
         """Remember a device's exception, and stop at the next block: it cannot pass through the engine."""
-        if self._failure is None:
-            if isinstance(why, KeyboardInterrupt):
-                self._stop = Interrupted()
-            elif isinstance(why, Exception):
-                failure = DeviceFailedError(f"device {device.name}: {what} raised {type(why).__name__}: {why}")
-                failure.__cause__ = why
-                self._failure = failure
-            else:
-                self._failure = why
+        if isinstance(why, KeyboardInterrupt):
+            self._stop = Interrupted()
+        elif self._failure is None and isinstance(why, Exception):
+            failure = DeviceFailedError(f"device {device.name}: {what} raised {type(why).__name__}: {why}")
+            failure.__cause__ = why
+            self._failure = failure
+        elif self._failure is None:
+            self._failure = why
         self.engine.request_stop()
 
     # --- what the machine is made of ----------------------------------------------------------------

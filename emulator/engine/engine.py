@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import weakref
 from collections.abc import Callable, Collection
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -45,11 +46,13 @@ MmioWrite = Callable[[int, int, int], None]
 class Engine:
     """One Unicorn instance with our traps, MMU, CSRs and run loop in place of its own.
 
-    `harts` is 1 … 8. RAM and devices are added before the first `run`.
+    `harts` is 1 … 8; `devices` are the modules whose native functions `add_native_device` may name.
+    RAM and devices are added before the first `run`.
     """
 
-    def __init__(self, harts: int, notice: Callable[[str], None] | None = None) -> None:
-        self._library: Library = library(notice)
+    def __init__(self, harts: int, devices: tuple[ModuleType, ...] = (),
+                 notice: Callable[[str], None] | None = None) -> None:
+        self._library: Library = library(devices, notice)
         self._lib = self._library.lib
         self._handle = ctypes.c_void_p()
         with self._library.lock:  # finding the CPU state borrows an entry of the process's CSR table

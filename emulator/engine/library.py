@@ -11,16 +11,16 @@ import importlib.util
 import platform
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from ..devices import clint, plic, uart16550
 from ..errors import EngineError
 from . import abi, block, clock, counters, csr, fpsingle, interrupt, mmu, native, pmp, schedule, tracing, trap
 
-MODULES = (clock, interrupt, pmp, mmu, fpsingle, tracing, trap, block, counters, csr, schedule, clint, plic, uart16550)
-"""Every module with native functions, callees before callers."""
+MODULES = (clock, interrupt, pmp, mmu, fpsingle, tracing, trap, block, counters, csr, schedule)
+"""The engine's modules with native functions."""
 
 
 class CsrOps(ctypes.Structure):
@@ -32,14 +32,14 @@ class CsrOps(ctypes.Structure):
 class Library:
     """The loaded engine library and the native code that goes with it."""
 
-    def __init__(self, notice: Callable[[str], None] | None) -> None:
+    def __init__(self, devices: Sequence[ModuleType], notice: Callable[[str], None] | None) -> None:
         self.lock = threading.Lock()
         """Held while an engine is made."""
         self.path = _find()
         self.lib = ctypes.CDLL(str(self.path))
         _check_version(self.lib)
         self.functions = {name: self._resolve(name) for name in abi.FUNCTIONS + abi.CHECKED}
-        self.code = native.load(MODULES, notice)
+        self.code = native.load([*MODULES, *devices], notice)
         self._install_csrs()
 
     def _resolve(self, name: str) -> int:
@@ -78,17 +78,18 @@ _LOADING = threading.Lock()
 
 
 @functools.cache
-def _load(notice: _Notice) -> Library:
-    return Library(notice.tell)
+def _load(devices: tuple[ModuleType, ...], notice: _Notice) -> Library:
+    return Library(devices, notice.tell)
 
 
-def library(notice: Callable[[str], None] | None = None) -> Library:
-    """The process's engine library; the first call loads it (and compiles native code if need be).
+def library(devices: tuple[ModuleType, ...], notice: Callable[[str], None] | None = None) -> Library:
+    """The process's engine library, with the native functions of the modules `devices`.
 
-    Raises EngineError if the installed unicorn is not the one whose insides are known.
+    The first call loads it (and compiles native code if need be). Raises EngineError if the installed
+    unicorn is not the one whose insides are known.
     """
     with _LOADING:
-        return _load(_Notice(notice))
+        return _load(devices, _Notice(notice))
 
 
 def _find() -> Path:

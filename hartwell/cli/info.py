@@ -70,12 +70,11 @@ def _describe(program: Image) -> None:
 def _placement(software: Software, board: Board) -> None:
     """The plan of a boot, or why there is none."""
     from emulator.errors import PlacementError
-    from emulator.loader.placement import Bank, place
+    from emulator.loader.placement import place
     from emulator.loader.sizes import format_size
 
-    banks = [Bank(bank.base, bank.size) for bank in board.banks]
     try:
-        plan = place(banks, firmware=software.firmware, kernel=software.kernel, device_tree=bytes(8 << 10))
+        plan = place(board.banks, firmware=software.firmware, kernel=software.kernel, device_tree=bytes(8 << 10))
     except PlacementError as error:
         print(f"\nIt would not boot with {format_size(board.memory)}: {error}{placement_hint(software)}")
         return

@@ -6,11 +6,14 @@ early or late; none may cost or add an instruction.
 
 from __future__ import annotations
 
+import csv
 import os
+import re
 from pathlib import Path
 
 import pytest
 
+from emulator.board import Board
 from tests.helpers.machines import END, LIMIT, load, machine, run
 
 AROUND = 6 + 4 + 2
@@ -142,33 +145,42 @@ def test_code_that_patches_itself(fence: str) -> None:
 
 
 def test_device_accesses_in_the_middle_of_a_block() -> None:
-    loop = "li t0, 0x10000000\n li t1, 100\n1: lbu t2, 5(t0)\n lbu t2, 5(t0)\n sb zero, 7(t0)\n addi t1, t1, -1\n bnez t1, 1b"
-    assert count(loop) == 2 + 1 + 5 * 100
+    loop = "1: lbu t2, 5(t0)\n lbu t2, 5(t0)\n sb zero, 7(t0)\n addi t1, t1, -1\n bnez t1, 1b"
+    assert count("li t0, 0x10000000\n li t1, 100\n" + loop) == 2 + 1 + 5 * 100
 
 
 def test_single_precision_code_that_is_translated_twice() -> None:
-    loop = "li t1, 100\n1: .word 0x00a5f553\n addi a1, a1, 1\n .word 0x00a5f553\n addi t1, t1, -1\n bnez t1, 1b"  # fadd.s
+    fadd = ".word 0x00a5f553"
+    loop = f"li t1, 100\n1: {fadd}\n addi a1, a1, 1\n {fadd}\n addi t1, t1, -1\n bnez t1, 1b"
     assert count("li t0, 0x6000\n csrs mstatus, t0\n" + loop) == 3 + 1 + 5 * 100
-    trapping = "li s0, 100\n1: .word 0x00a5f553\n addi s0, s0, -1\n bnez s0, 1b"  # FS is off: each one traps
+    trapping = f"li s0, 100\n1: {fadd}\n addi s0, s0, -1\n bnez s0, 1b"  # FS is off: each one traps
     assert count(SKIP + trapping) == SKIP_LENGTH + 1 + 100 * (4 + 2)
 
 
 def test_the_count_of_every_hart_is_its_own() -> None:
-    from emulator.board import Board
-
     made = machine("csrr t0, mhartid\n addi t0, t0, 1\n1: addi t0, t0, -1\n bnez t0, 1b\n2: wfi\n j 2b", Board(harts=4))
     made.run(max_insns=10_000)
     assert [hart.instructions for hart in made.harts] == [6 + 2 + 2 * (hart + 1) + 1 for hart in range(4)]
 
 
 @pytest.mark.skipif("HARTWELL_TIMING_ELVES" not in os.environ, reason="HARTWELL_TIMING_ELVES names no folder of ELFs")
-def test_programs_that_print_their_instret_print_what_the_machine_counts() -> None:
-    """Every ELF of the folder runs to its end; one that prints `instret N` must not exceed the machine's own count."""
-    import re
+def test_programs_print_the_instret_of_a_real_core() -> None:
+    """The folder's programs print their `instret`; beside it, micro.csv has what the RTL of a real core counted.
 
-    for path in sorted(Path(os.environ["HARTWELL_TIMING_ELVES"]).glob("*.elf")):
+    That core counts an ecall as retired, which the privileged specification (3.3.1) says it is not: programs
+    that make ecalls (vm_*) may differ by them.
+    """
+    folder = Path(os.environ["HARTWELL_TIMING_ELVES"])
+    with (folder.parent / "micro.csv").open() as table:
+        counted = {row["name"]: int(row["instret"]) for row in csv.DictReader(table)}
+    differ = {}
+    for path in sorted(folder.glob("*.elf")):
         made = machine("")
         made.boot(kernel=load(path))
-        assert made.run(max_insns=20 * LIMIT).ok, path.name
-        for found in re.findall(rb"instret[ =:]+(\d+)", made.console):
-            assert int(found) <= made.instructions, path.name
+        assert made.run(max_insns=4 * LIMIT).ok, path.name
+        for name, instret in re.findall(r"(\S+) cycles=\d+ instret=(\d+)", made.console.decode()):
+            if int(instret) != counted[name]:
+                differ[name] = counted[name] - int(instret)
+        made.close()
+    assert all(name.startswith("vm_") for name in differ), differ
+    assert all(more == 1 or name == "vm_syscall" for name, more in differ.items()), differ

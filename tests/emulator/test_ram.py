@@ -11,7 +11,7 @@ import pytest
 from emulator.board import Board
 from emulator.errors import BoardError, BusError
 from emulator.machine import Machine
-from emulator.ram import Range
+from emulator.range import Range
 from tests.helpers.machines import END, FIRMWARE, ROOT, flat, image, load, machine, run
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -64,13 +64,15 @@ def test_64_gib_cost_next_to_nothing_until_they_are_used() -> None:
         status = open("/proc/self/status").read()
         print(seconds, int(status.split("VmRSS:")[1].split()[0]) // 1024)
     """
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60, capture_output=True,
+                          text=True)
     seconds, resident = done.stdout.split()
     assert float(seconds) < 0.5 and int(resident) < 200  # `bench` holds them to 0.1 s and 100 MiB
 
 
 def test_every_bank_holds_data_and_the_holes_between_are_access_faults() -> None:
-    stores = "".join(f"li t0, {bank.base}\n sd t0, 0(t0)\n li t0, {bank.end - 8}\n sd t0, 0(t0)\n" for bank in BANKS[1:])
+    ends = [at for bank in BANKS[1:] for at in (bank.base, bank.end - 8)]
+    stores = "".join(f"li t0, {at}\n sd t0, 0(t0)\n" for at in ends)
     made = run(f"""
             la      t0, vector
             csrw    mtvec, t0
@@ -96,9 +98,8 @@ def test_every_bank_holds_data_and_the_holes_between_are_access_faults() -> None
             mret
     end:
     """ + END, Board(banks=BANKS))
-    for bank in BANKS[1:]:
-        for at in (bank.base, bank.end - 8):
-            assert made.bus.read(at, 8) == at.to_bytes(8, "little")
+    for at in ends:
+        assert made.bus.read(at, 8) == at.to_bytes(8, "little")
     assert (made.harts[0].read("s2"), made.harts[0].read("s3")) == (4, 0x5755)
 
 

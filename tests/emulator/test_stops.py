@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.board import VIRT_DEVICES, Board
+from emulator.board import Board, virt_devices
 from emulator.devices.device import Device
 from emulator.errors import DeviceFailedError
 from emulator.machine import Machine
@@ -131,12 +131,12 @@ class Broken(Device):
 
 def broken(source: str) -> Machine:
     return machine("li t0, 0x20000000\n" + source + "\n1: addi a0, a0, 1\n j 1b",
-                   Board(devices=(*VIRT_DEVICES, Broken)))
+                   Board(devices=(*virt_devices(), Broken)))
 
 
 def test_an_exception_in_a_device_stops_the_machine_and_names_device_and_access() -> None:
     made = broken("lw t1, 8(t0)\n j 1f")
-    with pytest.raises(DeviceFailedError, match="device broken: read of 4 bytes at 0x8 raised ValueError: no reg") as why:
+    with pytest.raises(DeviceFailedError, match="broken: read of 4 bytes at 0x8 raised ValueError: no reg") as why:
         made.run(max_insns=1000)
     assert isinstance(why.value.__cause__, ValueError)
     assert made.harts[0].read("a0") == 0  # nothing ran on
@@ -160,7 +160,7 @@ def test_a_device_that_reads_as_no_number_fails_like_one_that_raises(value: obje
         def read(self, offset: int, size: int) -> int:
             return value  # type: ignore[return-value]
 
-    made = machine("li t0, 0x20000000\n lw a0, 0(t0)\n" + END, Board(devices=(*VIRT_DEVICES, Odd)))
+    made = machine("li t0, 0x20000000\n lw a0, 0(t0)\n" + END, Board(devices=(*virt_devices(), Odd)))
     with pytest.raises(DeviceFailedError, match="broken"):
         made.run(max_insns=1000)
 
@@ -171,6 +171,6 @@ def test_a_device_reads_as_many_bits_as_were_asked_for(value: int, loaded: int) 
         def read(self, offset: int, size: int) -> int:
             return value
 
-    made = machine("li t0, 0x20000000\n lw a0, 0(t0)\n" + END, Board(devices=(*VIRT_DEVICES, Wide)))
+    made = machine("li t0, 0x20000000\n lw a0, 0(t0)\n" + END, Board(devices=(*virt_devices(), Wide)))
     assert made.run(max_insns=1000) == Exited(0)
     assert made.harts[0].read("a0") == loaded

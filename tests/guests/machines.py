@@ -53,7 +53,8 @@ def boot(kernel: Image, firmware_name: str | None, harts: int = 1, memory: int =
          bootargs: str = "") -> Machine:
     """A machine that is about to start `kernel` behind the firmware called `firmware_name`."""
     made = Machine(Board(harts=harts, memory=memory))
-    made.boot(kernel=kernel, firmware=firmware(firmware_name) if firmware_name else None, initrd=initrd, bootargs=bootargs)
+    made.boot(kernel=kernel, firmware=firmware(firmware_name) if firmware_name else None, initrd=initrd,
+              bootargs=bootargs)
     return made
 
 

@@ -127,9 +127,9 @@ class _Assembly:
             register = _rd(ops[0])
             self._fix(ops[1], lambda target, pc: 0x6F | register | _jump(target - pc))
         elif name in _CSR:
-            source = self._number(ops[2]) << 15 if name.endswith("i") else _rs1(ops[2])
+            operand = self._number(ops[2]) << 15 if name.endswith("i") else _rs1(ops[2])
             number = NUMBERS[ops[1]] if ops[1] in NUMBERS else self._number(ops[1])
-            self._word(0x73 | _CSR[name] << 12 | _rd(ops[0]) | source | number << 20)
+            self._word(0x73 | _CSR[name] << 12 | _rd(ops[0]) | operand | number << 20)
         elif name.partition(".")[0] in _AMO and name[-2:] in (".w", ".d"):
             stem = name.partition(".")[0]
             _, register = self._address(ops[-1])

@@ -114,5 +114,5 @@ def digest(made: Machine) -> str:
     found = hashlib.sha256(made.console)
     found.update(repr([(hart.instructions, hart.cycles, hart.traps, hart.pc) for hart in made.harts]).encode())
     for bank in made.board.banks:
-        found.update(made.bus.memory(bank.base, bank.size))
+        found.update(made.bus.memory(bank.base, bank.size).data)
     return found.hexdigest()

@@ -19,8 +19,8 @@ def command(*, bios: Path | str, kernel: Path | str | None = None, harts: int = 
             more: Sequence[str] = ()) -> list[str]:
     """The command line of a virt board with its console on standard input and output."""
     assert PROGRAM is not None
-    line = [PROGRAM, "-M", "virt", "-cpu", CPU, "-smp", str(harts), "-m", memory, "-display", "none", "-serial", "stdio",
-            "-monitor", "none", "-bios", str(bios)]
+    line = [PROGRAM, "-M", "virt", "-cpu", CPU, "-smp", str(harts), "-m", memory, "-display", "none",
+            "-serial", "stdio", "-monitor", "none", "-bios", str(bios)]
     return [*line, *(("-kernel", str(kernel)) if kernel is not None else ()), *more]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.board import VIRT_DEVICES, Board
+from emulator.board import Board, virt_devices
 from emulator.devices.goldfish_rtc import DEFAULT_START, GoldfishRtc
 from emulator.devices.plic import Plic
 from emulator.machine import Machine
@@ -46,7 +46,7 @@ def test_every_run_sees_the_same_date() -> None:
 
 
 def test_the_date_at_the_start_can_be_chosen() -> None:
-    board = Board(devices=tuple(make for make in VIRT_DEVICES if make is not GoldfishRtc)
+    board = Board(devices=tuple(make for make in virt_devices() if make is not GoldfishRtc)
                   + (lambda: GoldfishRtc(start=1_000_000_000),))
     assert read(Machine(board)) == 1_000_000_000 * SECOND
 
@@ -179,8 +179,8 @@ def test_an_alarm_in_the_far_future_neither_rings_nor_hangs(when: int) -> None:
 
 
 def test_alarms_without_number_take_no_memory() -> None:
-    made = machine("li t0, 0x101000\n li t1, -1\n li t2, 2000\n1: sw t2, 8(t0)\n sw t1, 12(t0)\n addi t2, t2, -1\n bnez t2, 1b\n"
-                   "2: j 2b")
+    made = machine("li t0, 0x101000\n li t1, -1\n li t2, 2000\n1: sw t2, 8(t0)\n sw t1, 12(t0)\n addi t2, t2, -1\n"
+                   "bnez t2, 1b\n2: j 2b")
     made.run(max_insns=50_000)
     assert len(made._events) < 100
 

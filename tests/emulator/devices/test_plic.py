@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.board import VIRT_DEVICES, Board
+from emulator.board import Board, virt_devices
 from emulator.devices.device import Device
 from emulator.devices.plic import SOURCES, Plic
 from emulator.errors import BoardError, BusError
@@ -199,7 +199,7 @@ def test_a_device_with_an_impossible_source_is_refused(irq: int) -> None:
             pass
 
     with pytest.raises(BoardError, match="odd"):
-        Machine(Board(devices=(*VIRT_DEVICES, Odd)))
+        Machine(Board(devices=(*virt_devices(), Odd)))
 
 
 def test_reset_forgets_everything_but_the_lines(board: Board2) -> None:

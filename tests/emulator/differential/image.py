@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .encodings import REACH, branch, i_type, jump, r_type, s_type, u_type
+from .encodings import BASES, REACH, branch, i_type, jump, r_type, s_type, u_type
 
 BASE = 0x8000_0000
 CODE = BASE + 0x1000
@@ -110,8 +110,11 @@ HASH_AT = WORDS * 8
 OUTCOME_SIZE = HASH_AT + 8
 
 
-def build(cases: Sequence[Case], group: int = 1, full: bool = False) -> bytes:
-    """The image that runs `cases` one after the other, and ends the machine."""
+def build(cases: Sequence[Case], group: int = 1, full: bool = False, all_addresses: bool = False) -> bytes:
+    """The image that runs `cases` one after the other, and ends the machine.
+
+    With `all_addresses` the integers of a case are offsets in the scratch buffer.
+    """
     code = Assembler(CODE)
     tables: dict[tuple[int, ...], int] = {}
     size = sum(len(case.code) + 28 for case in cases) + 64
@@ -134,8 +137,11 @@ def build(cases: Sequence[Case], group: int = 1, full: bool = False) -> bytes:
     image[CODE - BASE:CODE - BASE + len(code.data)] = code.data
     for registers, at in tables.items():
         words = list(registers)
-        for base in (2, 8, 9):
-            words[base - 1] = outcome + SCRATCH_AT + REACH
+        middle = outcome + SCRATCH_AT + REACH
+        if all_addresses:
+            words[:31] = [middle + word for word in words[:31]]
+        for base in BASES:
+            words[base - 1] = middle
         image[at - BASE:at - BASE + 512] = b"".join(word.to_bytes(8, "little") for word in words)
     return bytes(image)
 
@@ -158,8 +164,7 @@ def _runtime(outcome: int, full: bool) -> bytes:
     a.align(4)
     a.label("handler")
     here = a.pc
-    # x31 swaps with the outcome's address by way of the word below the handler's own reach
-    a.emit(_csr(1, 31, MSCRATCH, 31))  # a sequence: x31 in mscratch; an ebreak: the table in x31
+    a.emit(_csr(1, 31, MSCRATCH, 31))  # mscratch = x31: the sequence's, or the table to load from
     a.address(31, outcome)
     a.emit(_sd(30, X + 29 * 8, 31), _csr(2, 30, MCAUSE, 0), _addi(30, 30, -3))
     a.branch(0, 30, 0, "load")
@@ -192,7 +197,6 @@ def _runtime(outcome: int, full: bool) -> bytes:
     a.emit(_sd(2, 0, 3), r_type(0x33, 0, 0, 2, 2, 1), _addi(3, 3, 8), _addi(4, 4, -1))
     a.branch(1, 4, 0, "pattern")
     a.emit(_csr(2, 31, MSCRATCH, 0))
-    # the swap left the table's address behind in mscratch only before x31 was set; it is there still
     for register in range(32):
         a.emit(i_type(0x07, 3, register, 31, F + 8 * register))
     a.emit(_ld(1, FCSR_AT, 31), _csr(1, 0, FCSR, 1), _csr(1, 0, 0x140, 0), _csr(1, 0, 0x143, 0))

@@ -1,4 +1,4 @@
-"""Address translation for the host: the walk of `mmu.translate` without its effects.
+"""Address translation for the host: the walk of `engine.mmu.translate` without its effects.
 
 Sets no A or D bits and checks no permissions but validity: it answers "what is there", for
 debuggers and tests.
@@ -6,21 +6,14 @@ debuggers and tests.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from . import abi
-from .riscv import PRV_M, PTE_R, PTE_V, PTE_X, SATP_MODE_SHIFT, SATP_PPN
-
-if TYPE_CHECKING:
-    from ..bus import Bus
-    from ..hart import Hart
+from .engine.riscv import PRV_M, PTE_R, PTE_V, PTE_X, SATP_MODE_SHIFT, SATP_PPN
+from .ram import Ram
 
 
-def translate(bus: Bus, hart: Hart, address: int) -> int | None:
-    """The physical address behind `address` for `hart` as it stands; None if nothing is mapped."""
-    satp = hart._engine.read_state(hart.id, abi.ENV_SATP)
+def translate(ram: Ram, satp: int, privilege: int, address: int) -> int | None:
+    """The physical address behind `address` under `satp` at `privilege`; None if nothing is mapped."""
     mode = satp >> SATP_MODE_SHIFT
-    if hart.priv == PRV_M or mode == 0:
+    if privilege == PRV_M or mode == 0:
         return address
     levels = mode - 5
     sign = address >> (11 + 9 * levels)
@@ -29,7 +22,7 @@ def translate(bus: Bus, hart: Hart, address: int) -> int | None:
     table = (satp & SATP_PPN) << 12
     for level in reversed(range(levels)):
         shift = 12 + 9 * level
-        entry = bus.ram.view(table + (address >> shift & 511) * 8, 8)
+        entry = ram.view(table + (address >> shift & 511) * 8, 8)
         if entry is None:
             return None
         pte = int.from_bytes(entry.tobytes(), "little")

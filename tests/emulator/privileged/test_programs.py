@@ -1,0 +1,61 @@
+"""The harts keep every rule of the privileged architecture that the guest programs check, and QEMU says the same.
+
+One test per named check. The same ELF runs on both machines, so that a check states a fact about the
+architecture and not about us; where QEMU 7.2 is wrong itself, `qemu_deviations` names the rule.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from tests.helpers.qemu import needs_qemu
+
+from .programs import FOLDER, PROGRAMS, checks, elf, on_hartwell, on_qemu, verdict
+from .qemu_deviations import DEVIATIONS
+
+ALL = [pytest.param(program, check, id=f"{program}: {check}") for program in PROGRAMS for check in checks(program)]
+CROSS = "riscv64-unknown-elf-gcc"
+
+
+@pytest.mark.parametrize(("program", "check"), ALL)
+def test_hartwell_keeps_the_rule(program: str, check: str) -> None:
+    assert verdict(on_hartwell(program), check) == ""
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_ends_with_success_and_has_made_every_check(program: str) -> None:
+    results = on_hartwell(program)
+    assert results["(end)"] == "the guest exited with code 0"
+    assert list(results) == [*checks(program), "(end)"]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_fallback_for_stores_keeps_the_rules_too(program: str) -> None:
+    assert on_hartwell(program, fast_stores=False) == on_hartwell(program)
+
+
+@needs_qemu
+@pytest.mark.qemu
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_qemu_keeps_the_same_rules_but_for_known_deviations(program: str) -> None:
+    results = on_qemu(program)
+    failed = {check for check in checks(program) if verdict(results, check)}
+    assert failed <= {check for name, check in DEVIATIONS if name == program}, results
+
+
+def test_a_deviation_of_qemu_names_a_check_that_exists() -> None:
+    assert [(program, check) for program, check in DEVIATIONS if check not in checks(program)] == []
+
+
+@pytest.mark.cross
+@pytest.mark.skipif(shutil.which(CROSS) is None, reason=f"{CROSS} is not installed")
+def test_the_committed_programs_are_what_their_sources_build(tmp_path: object) -> None:
+    made = shutil.copytree(FOLDER, f"{tmp_path}/programs", ignore=shutil.ignore_patterns("*.elf", "build"))
+    subprocess.run(["make", "-C", made], check=True, capture_output=True)
+    for source in FOLDER.glob("*.S"):
+        if source.stem != "harness":
+            with open(f"{made}/{source.stem}.elf", "rb") as built:
+                assert built.read() == elf(source.stem).read_bytes(), source.stem

@@ -38,7 +38,7 @@ def test_a_reset_is_reported_when_the_machine_is_told_not_to_do_it() -> None:
 
 
 def test_a_reset_that_never_ends_is_the_watchdogs() -> None:
-    assert isinstance(stop_of(finish(0x7777)), Watchdog)
+    assert isinstance(machine(finish(0x7777)).run(max_insns=20_000), Watchdog)
 
 
 def test_a_finisher_value_without_a_meaning_changes_nothing() -> None:

@@ -12,9 +12,9 @@ from .software import Software
 from .status import CommandError
 
 if TYPE_CHECKING:
+    from emulator import Range
     from emulator.loader.symbols import SymbolTable
     from emulator.machine import Machine
-    from emulator.ram import Range
 
 KINDS = ("insns", "traps", "mmio", "csr")
 
@@ -85,7 +85,7 @@ def symbols_of(software: Software) -> SymbolTable:
 
 def parse_range(text: str, symbols: SymbolTable) -> Range:
     """`A..B` (from A up to B, without B) or a function's name. A and B are addresses or names."""
-    from emulator.ram import Range
+    from emulator import Range
 
     first, dots, last = text.partition("..")
     if dots:

@@ -92,7 +92,7 @@ def test_a_limit_in_seconds_also_ends_a_guest_that_only_talks_to_slow_devices() 
     made = machine("li t0, 0x101000\n1: lw a0, 0(t0)\n j 1b")
     started = time.monotonic()
     assert isinstance(made.run(timeout=0.2), Watchdog)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
 
 
 def test_ctrl_c_ends_a_run_as_interrupted() -> None:
@@ -290,21 +290,34 @@ def test_machines_run_side_by_side_as_they_do_alone() -> None:
         assert digest(together[name]) == digest(alone[name]), name
 
 
-def test_machines_can_be_built_and_run_in_threads() -> None:
-    code = """if True:
-        import threading
-        from tests.helpers.machines import digest, image
-        found = []
-        def work():
-            made = image("smp-pingpong").boot()
-            image("smp-pingpong").run(made)
-            found.append(digest(made))
-        threads = [threading.Thread(target=work) for _ in range(4)]
-        for thread in threads: thread.start()
-        for thread in threads: thread.join()
-        assert len(found) == 4 and len(set(found)) == 1, found
-    """
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+THREADS = """if True:
+    import threading
+    from tests.helpers.machines import digest, image
+
+    found = []
+
+    def work(made):
+        made = made or image("smp-pingpong").boot()
+        image("smp-pingpong").run(made)
+        found.append(digest(made))
+
+    for _ in range(5):
+        threads = [threading.Thread(target=work, args=(MACHINE,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    work(None)
+    assert len(found) == 21 and len(set(found)) == 1, found
+"""
+
+
+@pytest.mark.parametrize("made", ['image("smp-pingpong").boot()', "None"], ids=["run", "built-and-run"])
+def test_machines_work_in_threads(made: str) -> None:
+    image("smp-pingpong").boot().close()  # the native code is in the cache
+    done = subprocess.run([sys.executable, "-c", THREADS.replace("MACHINE", made)], check=False, cwd=ROOT, timeout=40,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, (done.returncode, done.stderr[-1000:])
 
 
 def test_a_closed_machine_says_so() -> None:

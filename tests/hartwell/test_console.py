@@ -18,6 +18,8 @@ from typing import Any, Self
 
 import pytest
 
+from hartwell.console import Console
+
 from .conftest import COMMAND, Hartwell, environment
 
 PROMPT = '"quit" ends this.'
@@ -95,6 +97,22 @@ def test_waiting_for_a_live_pipe_takes_no_processor_time(tmp_path: Path) -> None
         time.sleep(1)
         assert processor_seconds(process.pid) - before < 0.2
         process.kill()
+
+
+def test_input_that_the_guest_does_not_read_stays_in_the_pipe() -> None:
+    """`yes | hartwell boot bad-loop` must not fill the host's memory."""
+    source, sink = os.pipe()
+    unread = 0
+    console = Console(1_000_000_000, lambda: unread, stdin=source)
+    os.write(sink, b"typed")
+    assert console.poll is not None
+    unread = 1 << 20
+    assert console.poll(0) == b""
+    unread = 0
+    assert console.poll(0) == b"typed"
+    os.close(sink)
+    assert console.poll(-1) is None
+    os.close(source)
 
 
 def test_reader_that_goes_away_ends_the_run_quietly(tmp_path: Path) -> None:

@@ -124,12 +124,12 @@ class _Assembly:
             opcode = 0x63 | _BRANCH[name] << 12 | _rs1(ops[0]) | _rs2(ops[1])
             self._fix(ops[2], lambda target, pc: opcode | _branch(target - pc))
         elif name == "jal":
-            register = _rd(ops[0])
-            self._fix(ops[1], lambda target, pc: 0x6F | register | _jump(target - pc))
+            link = _rd(ops[0])
+            self._fix(ops[1], lambda target, pc: 0x6F | link | _jump(target - pc))
         elif name in _CSR:
-            operand = self._number(ops[2]) << 15 if name.endswith("i") else _rs1(ops[2])
+            rs1 = self._number(ops[2]) << 15 if name.endswith("i") else _rs1(ops[2])
             number = NUMBERS[ops[1]] if ops[1] in NUMBERS else self._number(ops[1])
-            self._word(0x73 | _CSR[name] << 12 | _rd(ops[0]) | operand | number << 20)
+            self._word(0x73 | _CSR[name] << 12 | _rd(ops[0]) | rs1 | number << 20)
         elif name.partition(".")[0] in _AMO and name[-2:] in (".w", ".d"):
             stem = name.partition(".")[0]
             _, register = self._address(ops[-1])

@@ -27,8 +27,8 @@ REGISTER = {
         ("sra", 5, 32), ("or", 6, 0), ("and", 7, 0), ("mul", 0, 1), ("mulh", 1, 1), ("mulhsu", 2, 1), ("mulhu", 3, 1),
         ("div", 4, 1), ("divu", 5, 1), ("rem", 6, 1), ("remu", 7, 1))},
     **{name: (0x3B, f3, f7) for name, f3, f7 in (
-        ("addw", 0, 0), ("subw", 0, 32), ("sllw", 1, 0), ("srlw", 5, 0), ("sraw", 5, 32), ("mulw", 0, 1), ("divw", 4, 1),
-        ("divuw", 5, 1), ("remw", 6, 1), ("remuw", 7, 1))},
+        ("addw", 0, 0), ("subw", 0, 32), ("sllw", 1, 0), ("srlw", 5, 0), ("sraw", 5, 32), ("mulw", 0, 1),
+        ("divw", 4, 1), ("divuw", 5, 1), ("remw", 6, 1), ("remuw", 7, 1))},
 }
 # name: (opcode, funct3)
 IMMEDIATE = {"addi": (0x13, 0), "slti": (0x13, 2), "sltiu": (0x13, 3), "xori": (0x13, 4), "ori": (0x13, 6),
@@ -102,9 +102,9 @@ class Generator:
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         self._kinds: list[tuple[int, Callable[[], bytes]]] = [
-            (20, self.register), (12, self.immediate), (6, self.shift), (3, self.upper), (14, self.load), (12, self.store),
-            (5, self.atomic), (24, self.floating), (7, self.fused), (4, self.csr), (6, self.forward), (20, self.compressed),
-            (1, self.fence),
+            (20, self.register), (12, self.immediate), (6, self.shift), (3, self.upper), (14, self.load),
+            (12, self.store), (5, self.atomic), (24, self.floating), (7, self.fused), (4, self.csr), (6, self.forward),
+            (20, self.compressed), (1, self.fence),
         ]
 
     def sequence(self, length: int) -> bytes:
@@ -124,7 +124,8 @@ class Generator:
 
     def immediate(self) -> bytes:
         opcode, f3 = self.rng.choice(list(IMMEDIATE.values()))
-        return i_type(opcode, f3, self._rd(), self._rs(), self.rng.choice((0, 1, -1, 2047, -2048, self.rng.randrange(4096))))
+        value = self.rng.choice((0, 1, -1, 2047, -2048, self.rng.randrange(4096)))
+        return i_type(opcode, f3, self._rd(), self._rs(), value)
 
     def shift(self) -> bytes:
         opcode, f3, upper, amounts = self.rng.choice(list(SHIFT.values()))
@@ -163,8 +164,8 @@ class Generator:
 
     def fused(self) -> bytes:
         opcode = self.rng.choice(list(FUSED.values()))
-        return r_type(opcode, self.rng.choice(ROUNDING), self._rs() << 2 | self.rng.randrange(2), self._rs(), self._rs(),
-                      self._rs())
+        rs3_and_format = self._rs() << 2 | self.rng.randrange(2)
+        return r_type(opcode, self.rng.choice(ROUNDING), rs3_and_format, self._rs(), self._rs(), self._rs())
 
     def csr(self) -> bytes:
         f3 = self.rng.choice((1, 2, 3, 5, 6, 7))
@@ -201,13 +202,15 @@ class Generator:
             return _half(4 << 13 | split | rng.randrange(3) << 10 | small << 7 | 1)
         if kind == 3:  # c.sub … c.and, c.subw, c.addw
             which = rng.choice((0, 1, 2, 3, 32, 33))
-            return _half(4 << 13 | (which >> 5) << 12 | 3 << 10 | small << 7 | (which & 3) << 5 | rng.randrange(8) << 2 | 1)
+            fields = (which >> 5) << 12 | small << 7 | (which & 3) << 5 | rng.randrange(8) << 2
+            return _half(4 << 13 | 3 << 10 | fields | 1)
         if kind == 4:  # c.slli
             return _half(split | rd << 7 | 2)
         if kind == 5:  # c.mv, c.add
             return _half(4 << 13 | rng.randrange(2) << 12 | rd << 7 | rng.randrange(1, 32) << 2 | 2)
         if kind == 6:  # c.fld, c.lw, c.ld, c.fsd, c.sw, c.sd by s0
-            return _half(rng.choice((1, 2, 3, 5, 6, 7)) << 13 | rng.randrange(8) << 10 | rng.randrange(4) << 5 | small << 2)
+            offset = rng.randrange(8) << 10 | rng.randrange(4) << 5
+            return _half(rng.choice((1, 2, 3, 5, 6, 7)) << 13 | offset | small << 2)
         if kind == 7:  # c.addi4spn
             return _half((rng.randrange(255) + 1) << 5 | small << 2)
         f3 = rng.choice((1, 2, 3, 5, 6, 7))  # by sp: c.fldsp, c.lwsp, c.ldsp, c.fsdsp, c.swsp, c.sdsp; reach up to 252
@@ -219,11 +222,12 @@ class Generator:
         return self.rng.choice((_word(0x0000100F), _word(0x0FF0000F), _word(0x8330000F)))
 
 
-INTEGERS = (0, 1, 2, 3, 7, 31, 32, 63, 64, (1 << 64) - 1, (1 << 64) - 2, 1 << 63, (1 << 63) - 1, 1 << 31, (1 << 31) - 1,
-            1 << 32, (1 << 32) - 1, 0xFFFFFFFF_80000000, 0xFFFFFFFF_7FFFFFFF, 0x8000_0000_0000_0001)
-SINGLES = (0, 0x80000000, 0x3F800000, 0xBF800000, 0x40000000, 0x3F000000, 0x00000001, 0x80000001, 0x007FFFFF, 0x00800000,
-           0x7F7FFFFF, 0xFF7FFFFF, 0x7F800000, 0xFF800000, 0x7FC00000, 0xFFC00000, 0x7F800001, 0xFFBFFFFF, 0x7FC12345,
-           0x4F000000, 0xCF000000, 0x5F000000, 0xDF000000, 0x4F800000, 0x5F800000, 0x3EFFFFFF, 0x4B000001, 0x33800000)
+INTEGERS = (0, 1, 2, 3, 7, 31, 32, 63, 64, (1 << 64) - 1, (1 << 64) - 2, 1 << 63, (1 << 63) - 1, 1 << 31,
+            (1 << 31) - 1, 1 << 32, (1 << 32) - 1, 0xFFFFFFFF_80000000, 0xFFFFFFFF_7FFFFFFF, 0x8000_0000_0000_0001)
+SINGLES = (0, 0x80000000, 0x3F800000, 0xBF800000, 0x40000000, 0x3F000000, 0x00000001, 0x80000001, 0x007FFFFF,
+           0x00800000, 0x7F7FFFFF, 0xFF7FFFFF, 0x7F800000, 0xFF800000, 0x7FC00000, 0xFFC00000, 0x7F800001, 0xFFBFFFFF,
+           0x7FC12345, 0x4F000000, 0xCF000000, 0x5F000000, 0xDF000000, 0x4F800000, 0x5F800000,
+           0x3EFFFFFF, 0x4B000001, 0x33800000)
 DOUBLES = (0, 1 << 63, 0x3FF0000000000000, 0xBFF0000000000000, 0x4000000000000000, 0x3FE0000000000000, 1, 1 << 63 | 1,
            0x000FFFFFFFFFFFFF, 0x0010000000000000, 0x7FEFFFFFFFFFFFFF, 0xFFEFFFFFFFFFFFFF, 0x7FF0000000000000,
            0xFFF0000000000000, 0x7FF8000000000000, 0xFFF8000000000000, 0x7FF0000000000001, 0xFFF7FFFFFFFFFFFF,

@@ -5,9 +5,9 @@
         TABLES       for each sequence: x1 … x31, f0 … f31, fcsr as it finds them
         SCRATCH      the memory that sequences use, of a fixed pattern at the start of each
 
-After a sequence, or `group` of them, a line of 16 hexadecimal digits comes out: a hash of all registers, fcsr, the scratch
-memory, and cause and tval of each trap taken. A sequence that traps goes on behind the instruction. With `full`, every word
-that would go into the hash is a line of its own.
+After a sequence, or `group` of them, a line of 16 hexadecimal digits comes out: a hash of all registers, fcsr, the
+scratch memory, and cause and tval of each trap taken. A sequence that traps goes on behind the instruction. With
+`full`, every word that would go into the hash is a line of its own.
 """
 
 from __future__ import annotations
@@ -178,7 +178,8 @@ def _runtime(outcome: int, full: bool) -> bytes:
            _csr(2, 30, MTVAL, 0), _sd(30, LOG_AT + 8, 29))
     a.label("counted")
     a.emit(_ld(30, TRAPS_AT, 31), _addi(30, 30, 1), _sd(30, TRAPS_AT, 31))
-    a.emit(_csr(2, 30, MEPC, 0), i_type(0x03, 5, 29, 30, 0), i_type(0x13, 7, 29, 29, 3), _addi(29, 29, -3), _addi(30, 30, 2))
+    a.emit(_csr(2, 30, MEPC, 0), i_type(0x03, 5, 29, 30, 0), i_type(0x13, 7, 29, 29, 3), _addi(29, 29, -3))
+    a.emit(_addi(30, 30, 2))
     a.branch(1, 29, 0, "short")
     a.emit(_addi(30, 30, 2))
     a.label("short")
@@ -248,7 +249,8 @@ def _runtime(outcome: int, full: bool) -> bytes:
     a.emit(_addi(15, 0, 10), s_type(0x23, 0, 6, 15, 0), i_type(0x67, 0, 0, 1, 0))
 
     a.label("end")
-    a.emit(u_type(0x37, 6, FINISHER >> 12), u_type(0x37, 7, 5), _addi(7, 7, 0x555), s_type(0x23, 2, 6, 7, 0), jump(0, 0))
+    a.emit(u_type(0x37, 6, FINISHER >> 12), u_type(0x37, 7, 5), _addi(7, 7, 0x555), s_type(0x23, 2, 6, 7, 0))
+    a.emit(jump(0, 0))
 
     data = bytearray(a.finish())
     offset = here - (BASE + handler)

@@ -13,8 +13,8 @@ from tests.helpers import qemu
 from tests.helpers.machines import load
 
 FOLDER = Path(__file__).resolve().parents[1] / "programs"
-PROGRAMS = ("traps", "status", "paging", "crossing", "pmp", "pmplock", "counters", "interrupts", "plic", "csrs", "atomics",
-            "code", "fp")
+PROGRAMS = ("traps", "status", "paging", "crossing", "pmp", "pmplock", "counters", "interrupts", "plic", "csrs",
+            "atomics", "code", "fp")
 """The programs made of named checks; FOLDER has others, which only end well or not."""
 LIMIT = 20_000_000
 """Instructions within which every program ends."""

@@ -24,7 +24,7 @@ DEVIATIONS: Final[dict[tuple[str, str], str]] = {
     ("status", "sret in M to S clears MPRV"): MPRV,
     ("status", "mret to an address that cannot be fetched has cleared MPRV"): MPRV,
     ("status", "mret to a pending interrupt has cleared MPRV"): MPRV,
-    ("status", "under MPRV mret to M makes accesses U-mode's, as MPP becomes U"): "3.1.6.3: as above, by a stale TLB entry",
+    ("status", "under MPRV mret to M makes accesses U-mode's, as MPP becomes U"): "3.1.6.3: a stale TLB entry",
     ("status", "MPP cannot hold 2"): "3.1.6.1: MPP is WARL, and 2 is no mode",
     ("paging", "an AMO on a page that is not mapped is a store page fault"): AMO,
     ("paging", "the walk into a hole is an access fault of the access's own kind"): "4.3.2, step 2; QEMU: a page fault",

@@ -6,17 +6,21 @@ architecture and not about us; where QEMU 7.2 is wrong itself, `qemu_deviations`
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from tests.helpers.machines import ROOT
 from tests.helpers.qemu import needs_qemu
 
 from .programs import FOLDER, PROGRAMS, checks, elf, on_hartwell, on_qemu, verdict
 from .qemu_deviations import DEVIATIONS
 
 ALL = [pytest.param(program, check, id=f"{program}: {check}") for program in PROGRAMS for check in checks(program)]
+MANUAL = ROOT / "docs" / "privileged.md"
 CROSS = "riscv64-unknown-elf-gcc"
 
 
@@ -46,13 +50,22 @@ def test_qemu_keeps_the_same_rules_but_for_known_deviations(program: str) -> Non
     assert failed <= {check for name, check in DEVIATIONS if name == program}, results
 
 
+def test_the_manual_names_checks_that_exist() -> None:
+    """docs/privileged.md has `program: check`, with … for the rest of a name, or for its beginning."""
+    named = re.findall(r"`(\w+): ([^`*]+)`", MANUAL.read_text())
+    unknown = [(program, text) for program, text in named
+               if not any(re.fullmatch(".*".join(map(re.escape, text.split("…"))), check) for check in checks(program))]
+    assert len(named) > 50
+    assert unknown == []
+
+
 def test_a_deviation_of_qemu_names_a_check_that_exists() -> None:
     assert [(program, check) for program, check in DEVIATIONS if check not in checks(program)] == []
 
 
 @pytest.mark.cross
 @pytest.mark.skipif(shutil.which(CROSS) is None, reason=f"{CROSS} is not installed")
-def test_the_committed_programs_are_what_their_sources_build(tmp_path: object) -> None:
+def test_the_committed_programs_are_what_their_sources_build(tmp_path: Path) -> None:
     made = shutil.copytree(FOLDER, f"{tmp_path}/programs", ignore=shutil.ignore_patterns("*.elf", "build"))
     subprocess.run(["make", "-C", made], check=True, capture_output=True)
     for source in FOLDER.glob("*.S"):

@@ -1,4 +1,4 @@
-"""Translations never go stale: code that is patched by stores of any kind, by another hart or by the host runs as patched.
+"""Translations never go stale: code that stores of any kind, another hart or the host have patched runs as patched.
 
 Everything runs twice: with the engine's fast stores, and with the fallback in which every store takes
 its slow path.
@@ -48,7 +48,8 @@ def _machine(machines: list[Machine], fast: bool, harts: int = 1, quantum: int =
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_random_patches_through_all_kinds_of_mappings_are_all_seen(machines: list[Machine], fast: bool, seed: int) -> None:
+def test_random_patches_through_all_kinds_of_mappings_are_all_seen(
+        machines: list[Machine], fast: bool, seed: int) -> None:
     machine = _machine(machines, fast)
     machine.boot(kernel=load(elf("selfmod")))
     machine.bus.write(SEED_AT, (0x2545F491_4F6CDD1D ^ seed << 20).to_bytes(8, "little"))
@@ -59,7 +60,8 @@ def test_random_patches_through_all_kinds_of_mappings_are_all_seen(machines: lis
 
 
 @pytest.mark.parametrize("quantum", [100, 1_000, 20_000])
-def test_code_that_one_hart_writes_runs_on_the_other_after_fence_i(machines: list[Machine], fast: bool, quantum: int) -> None:
+def test_code_that_one_hart_writes_runs_on_the_other_after_fence_i(
+        machines: list[Machine], fast: bool, quantum: int) -> None:
     machine = _machine(machines, fast, harts=2, quantum=quantum)
     machine.boot(kernel=load(elf("handover")))
     stop = machine.run(max_insns=50_000_000)

@@ -98,6 +98,29 @@ program:
     EXPECT_AT(record_m, CAUSE, ILLEGAL)
     EXPECT_M_EPC(fp_in_s)
 
+    CHECK("FS turned off again makes the same compressed code illegal")
+    FP_ON
+    la      s0, page0
+    RUN_U(compressed_in_u)
+    EXPECT_M(ECALL_U, 0)
+    csrw    mstatus, zero
+    RUN_U(compressed_in_u)
+    EXPECT_M(ILLEGAL, 0x2008)
+    EXPECT_M_EPC(compressed_in_u)
+    EXPECT_STATUS(FS, 0)
+
+    CHECK("each compressed floating-point load and store is illegal with FS off, in the middle of straight code")
+    la      s0, page0
+    la      sp, page0
+    RUN_U(c_fld_off)
+    EXPECT_M(ILLEGAL, 0x2008)
+    RUN_U(c_fsd_off)
+    EXPECT_M(ILLEGAL, 0xa008)
+    RUN_U(c_fldsp_off)
+    EXPECT_M(ILLEGAL, 0x2502)
+    RUN_U(c_fsdsp_off)
+    EXPECT_M(ILLEGAL, 0xa02a)
+
     CHECK("a floating-point result makes FS dirty")
     FP_ON
     CLEAR_BITS(mstatus, FS)
@@ -369,6 +392,22 @@ program:
     EXPECT(t0, UNBOXED)
     EXPECT(t1, ONE_S)
 
+    CHECK("an illegal instruction raises no flag")
+    FP_ON
+    operands SNAN_S, ONE_S, 0
+    TRY(.word 0x28c5b553)                   /* fmin.s with funct3 3 */
+    EXPECT_M(ILLEGAL, 0x28c5b553)
+    EXPECT_CSR(fflags, 31, 0)
+    operands INF_D, 0, NAN_D
+    TRY(.word 0x6ac5d543)                   /* fmadd.d with rounding mode 5 */
+    EXPECT_M(ILLEGAL, 0x6ac5d543)
+    EXPECT_CSR(fflags, 31, 0)
+    csrwi   frm, 5
+    TRY(fmadd.d fa0, fa1, fa2, fa3)
+    EXPECT_AT(record_m, CAUSE, ILLEGAL)
+    EXPECT_CSR(fflags, 31, 0)
+    csrwi   frm, 0
+
     CHECK("fcsr is frm and fflags")
     FP_ON
     li      t0, -1
@@ -399,3 +438,23 @@ fp_in_s:
     fadd.d  fa0, fa0, fa0
     fadd.s  fa0, fa0, fa0
     ecall
+    .option push
+    .option rvc
+compressed_in_u:
+    c.fld   fa0, (s0)
+    c.fsd   fa0, (s0)
+    ecall
+c_fld_off:
+    c.nop
+    c.fld   fa0, (s0)
+c_fsd_off:
+    c.nop
+    c.fsd   fa0, (s0)
+c_fldsp_off:
+    c.nop
+    c.fldsp fa0, (sp)
+c_fsdsp_off:
+    c.nop
+    c.fsdsp fa0, (sp)
+    c.nop
+    .option pop

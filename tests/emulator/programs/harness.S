@@ -84,6 +84,12 @@ reset_state:
     li      t0, CLINT_MTIMECMP
     li      t1, -1
     sd      t1, (t0)
+    li      t0, UART
+    sb      zero, 1(t0)                     /* no interrupts from the UART, */
+    lbu     t1, 2(t0)
+    li      t0, PLIC + 0x2000               /* and the PLIC lets none through */
+    sw      zero, (t0)
+    sw      zero, 0x80(t0)
     la      t0, record_m
     la      t1, record_end
 1:  sd      zero, (t0)

@@ -5,7 +5,8 @@
  * 64 pages hold functions `li a0, value; ret` every 10 bytes, so that some cross a page; `expected` holds their values. S-mode
  * under Sv39 sees the pages three times: read and execute, read and write, and all three. `rounds` times a function is patched
  * through a random one of the windows that can be written to, in one of four ways, or called through one that can be executed;
- * rarely a sfence.vma comes between. Exit code: 0 if every call gave what was patched last, else 1; `wrong` counts.
+ * rarely a sfence.vma comes between. Before that, each page in turn is first stored to through both of its writable windows,
+ * then run for the first time, then patched through each of them: the moment at which a page becomes code. Exit code: 0 if every call gave what was patched last, else 1; `wrong` counts.
  *
  * The host may set `seed` and `rounds` at 0x8000_0008 and 0x8000_0010; it finds `wrong` at 0x8000_0018.
  */
@@ -14,8 +15,8 @@
 #define STRIDE 10
 #define SLOTS (PAGES * 4096 / STRIDE)
 #define WINDOW_RX  0x40000000
-#define WINDOW_RW  0x40080000
-#define WINDOW_RWX 0x40100000
+#define WINDOW_RW  0x40040000
+#define WINDOW_RWX 0x40080000
 #define LI_A0 0x513
 #define RET 0x8067
 
@@ -72,10 +73,10 @@ start:
     la      a1, leaves
     jal     window
     li      a0, V | R | W | AD
-    la      a1, leaves + 128 * 8
+    la      a1, leaves + 64 * 8
     jal     window
     li      a0, V | R | W | X | AD
-    la      a1, leaves + 256 * 8
+    la      a1, leaves + 128 * 8
     jal     window
     la      t0, root
     srli    t0, t0, 12
@@ -113,6 +114,50 @@ body:
     li      s5, WINDOW_RWX
     li      s6, SLOTS
     li      s7, 0                           /* wrong */
+
+    .macro  patch_fresh window, value
+    add     t1, \window, s9
+    addi    t2, s10, \value
+    slli    t2, t2, 20
+    ori     t2, t2, LI_A0
+    sw      t2, (t1)
+    .endm
+
+    .macro  call_fresh window, value
+    add     t1, \window, s9
+    jalr    t1
+    addi    t2, s10, \value
+    sub     t2, t2, a0
+    snez    t2, t2
+    add     s7, s7, t2
+    .endm
+
+    li      s10, 0
+fresh:                                      /* page s10: its first function, at s9 */
+    slli    t0, s10, 12
+    addi    t0, t0, STRIDE - 1
+    li      t1, STRIDE
+    divu    s8, t0, t1
+    mul     s9, s8, t1
+    slli    s8, s8, 1
+    add     s8, s8, s2
+    patch_fresh s4, 100
+    patch_fresh s5, 200
+    call_fresh s3, 200
+    patch_fresh s4, 300
+    call_fresh s3, 300
+    patch_fresh s5, 400
+    call_fresh s3, 400
+    patch_fresh s4, 500
+    call_fresh s5, 500
+    patch_fresh s5, 600
+    call_fresh s5, 600
+    addi    t0, s10, 600
+    sh      t0, (s8)
+    addi    s10, s10, 1
+    li      t0, PAGES
+    blt     s10, t0, fresh
+
 next:
     slli    t0, s0, 13                      /* xorshift64 */
     xor     s0, s0, t0

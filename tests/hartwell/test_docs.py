@@ -1,0 +1,102 @@
+"""Every command that the documentation shows prints what the documentation says.
+
+A ```console block holds commands, `$ ` in front, each with its output; `...` stands for anything,
+between lines and within one. A ```asm NAME block is a file. What a block needs is behind its kind:
+`cross` the cross compiler, `guest` the fetched guests ($GUESTS).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROOT, environment
+
+FENCE = re.compile(r"^```(\w+)(?: ([\w.]+))?\n(.*?)^```$", re.M | re.S)
+
+
+def guests() -> Path:
+    return Path(os.environ.get("HARTWELL_GUESTS") or ROOT / "tests/guests/.cache").absolute()
+
+
+def prepare(folder: Path) -> dict[str, str]:
+    """A folder that looks like the checkout, with the command on PATH; the environment to work in."""
+    for name in ("images", "firmware", "emulator"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / "bin").mkdir()
+    command = folder / "bin/hartwell"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m hartwell "$@"\n')
+    command.chmod(0o755)
+    return environment({"PATH": f"{folder}/bin:{os.environ['PATH']}", "GUESTS": str(guests()), "COLUMNS": "80"})
+
+
+def check(text: str, folder: Path, env: dict[str, str], missing: set[str]) -> None:
+    """Run every block of a page, in order, in one folder; blocks that need what is `missing` are left out."""
+    for kind, extra, body in FENCE.findall(text):
+        if kind == "asm" and extra:
+            (folder / extra).write_text(body)
+        if kind != "console" or extra in missing:
+            continue
+        for shown in re.split(r"^\$ ", body, flags=re.M)[1:]:
+            command, _, expected = shown.partition("\n")
+            done = subprocess.run(["bash", "-c", command], cwd=folder, env=env, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=100)
+            screen = done.stdout.decode("utf-8", "replace").replace("\r", "")
+            printed = "\n".join(line.rstrip() for line in screen.splitlines())
+            assert matches(expected, printed), f"$ {command}\n{printed}\n--- but the page says:\n{expected}"
+
+
+def matches(expected: str, printed: str) -> bool:
+    """Whether the two are the same but for `...`; empty lines at either end do not count."""
+    shown, real = (text.strip("\n") + "\n" for text in (expected, printed))
+    parts = re.split(r"^\.\.\.\n|\.\.\.", shown, flags=re.M)
+    return re.fullmatch(".*".join(map(re.escape, parts)), real, re.S) is not None
+
+
+def complete_tutorial(folder: Path) -> None:
+    """Do what section 4 asks the reader to do by hand."""
+    page = (ROOT / "docs/tutorial-boot.md").read_text()
+    handler, end = (body for kind, extra, body in FENCE.findall(page) if kind == "asm" and not extra)
+    program = next(body for kind, extra, body in FENCE.findall(page) if extra == "fault.S")
+    first, loop, last = "lbu     a0, 0(s0)\n", "        j       .\n", "handler:\n"
+    assert first + loop in program
+    assert last + loop in program
+    (folder / "mapped.S").write_text(program.replace(first + loop, first + end).replace(last + loop, last + handler))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial-boot.md", "docs/guests.md"])
+def test_commands_print_what_the_page_says(page: str, tmp_path: Path) -> None:
+    env = prepare(tmp_path)
+    text = (ROOT / page).read_text()
+    missing = set()
+    if not (guests() / "initramfs-bench.cpio.gz").exists():
+        missing.add("guest")
+    if shutil.which("riscv64-unknown-elf-gcc") is None:
+        missing.add("cross")
+    complete_tutorial(tmp_path)
+    check(text, tmp_path, env, missing)
+    needed = {extra for kind, extra, _ in FENCE.findall(text) if kind == "console"} & missing
+    if needed:
+        pytest.skip(f"all but the blocks that need: {', '.join(sorted(needed))}")
+
+
+def test_python_in_the_readme_runs(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    (code,) = (body for kind, _, body in FENCE.findall((ROOT / "README.md").read_text()) if kind == "python")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True,
+                          check=True)
+    assert done.stdout.startswith("the guest exited with code 0 ")
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^):#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -40,11 +40,12 @@ firmware:
 ## programs  build the programs that tests run
 programs:
 	$(MAKE) -C tests/emulator/programs
+	$(MAKE) -C bench/programs
 
 ## clean     remove everything that is made here, the environment too (built guest programs stay: they are committed)
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	for d in images firmware tests/emulator/programs; do if [ -f $$d/Makefile ]; then $(MAKE) -C $$d clean; fi; done
+	for d in images firmware tests/emulator/programs bench/programs; do if [ -f $$d/Makefile ]; then $(MAKE) -C $$d clean; fi; done
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ## help      show this

@@ -14,7 +14,7 @@ from .loader.placement import Plan, Reserved, place
 def describe(board: Board, devices: Sequence[Device], bootargs: str = "",
              initrd: tuple[int, int] | None = None) -> Node:
     """The device tree of `board` with its `devices`."""
-    nodes = [node for device in devices if (node := device.node()) is not None]
+    nodes = [node for device in devices if (node := device.node(board.harts)) is not None]
     console = next((f"/soc/{node.name}" for node in nodes if node.label == "uart0"), "")
     return describe_machine(
         harts=board.harts, isa=ISA, mmu=f"riscv,{board.mmu}", timebase_frequency=board.timebase_hz,

@@ -272,8 +272,6 @@ class Machine:
         if reason == layout.STOP_EVENT:
             self._run_events(max(arg, self.clock))
         elif reason == layout.STOP_IDLE:
-            if self._uart is not None and self._uart.refill():
-                return None
             if poll is None or not self._wait_for_input(poll, -1):
                 return Deadlock(tuple(h.pc for h in self.harts))
         elif reason == layout.STOP_PACE:
@@ -295,8 +293,6 @@ class Machine:
                               "this is a defect of Hartwell, please report it")
         if poll is not None and reason == layout.STOP_LIMIT:
             self._wait_for_input(poll, 0)
-        if self._uart is not None:
-            self._uart.refill()
         return None
 
     def _asked_to_stop(self) -> Stop | None:

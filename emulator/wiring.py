@@ -46,9 +46,9 @@ def wire(machine: Machine) -> None:
 
 def _registers(device: Device) -> Range:
     """The pages that a device's registers take up."""
-    if device.base % PAGE or device.size <= 0 or device.base < 0:
+    if device.base % PAGE or device.size <= 0 or not 0 <= device.base <= (1 << 50) - device.size:
         raise BoardError(f"device {device.name} at {device.base:#x}, {device.size} bytes: the base must be a multiple "
-                         f"of {PAGE} and the size positive")
+                         f"of {PAGE} below 2**50, and the size positive")
     if not 0 <= device.irq < SOURCES:
         raise BoardError(f"device {device.name}: interrupt {device.irq}, expected 1 to {SOURCES - 1}, 0 for none")
     return Range(device.base, -(-device.size // PAGE) * PAGE)

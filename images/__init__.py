@@ -1,1 +1,1 @@
-"""Test images: RISC-V source, a manifest, the expected console and the built ELF of each. A data package, no Python logic."""
+"""Test images: source, manifest, expected console and built ELF of each. A data package, no Python logic."""

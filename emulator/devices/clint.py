@@ -14,14 +14,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..engine.clock import attention, now, ticks
+from ..engine.clock import attention, deadline, now, ticks
 from ..engine.interrupt import set_line
 from ..engine.layout import (
     H_MIP_LINES, H_MTIMECMP, H_SIZE, M_CLINT, M_EVENT, M_HART, M_HARTS, M_HART_COUNT, M_TIME_OFFSET, M_YIELD,
 )
 from ..engine.native import entry, inline
 from ..engine.prims import ld64, lshr, st64
-from ..engine.riscv import MSIP
+from ..engine.riscv import MSIP, MTIP
 from .device import NativeDevice
 
 if TYPE_CHECKING:
@@ -81,8 +81,11 @@ def write(uc: int, offset: int, size: int, value: int, words: int) -> None:
     else:
         hart = (offset - MTIMECMP_BASE) >> 3
         if hart < ld64(m + M_HART_COUNT):
-            at = ld64(m + M_HARTS) + hart * H_SIZE + H_MTIMECMP
-            st64(at, merge(ld64(at), offset, size, value))
+            target = ld64(m + M_HARTS) + hart * H_SIZE
+            compare = merge(ld64(target + H_MTIMECMP), offset, size, value)
+            st64(target + H_MTIMECMP, compare)
+            clock = now(m)
+            set_line(m, target, MTIP, 1 if deadline(m, compare, clock) <= clock else 0)
     st64(m + M_EVENT, 1)  # deadlines changed
     attention(m)
 
@@ -101,12 +104,11 @@ class Clint(NativeDevice):
         super().attach(machine)
         machine.engine.set_word(M_CLINT, self.address)
 
-    def node(self) -> Node:
+    def node(self, harts: int) -> Node:
         from ..devicetree import Node, Ref, reg
 
-        assert self.machine is not None
         lines: list[Cell] = []
-        for hart in range(self.machine.board.harts):
+        for hart in range(harts):
             lines += [Ref(f"cpu{hart}_intc"), 3, Ref(f"cpu{hart}_intc"), 7]
         return Node(f"clint@{self.base:x}", {
             "compatible": ["sifive,clint0", "riscv,clint0"],

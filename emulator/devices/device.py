@@ -47,8 +47,8 @@ class Device(ABC):
     def write(self, offset: int, size: int, value: int) -> None:
         """A guest's store of `size` bytes at `offset`."""
 
-    def node(self) -> Node | None:
-        """The device's node under /soc in the device tree; None for a device that has none."""
+    def node(self, harts: int) -> Node | None:
+        """The device's node under /soc in the device tree of a machine with `harts`; None if it has none."""
         return None
 
     def root_nodes(self) -> list[Node]:

@@ -43,7 +43,7 @@ class Finisher(Device):
         elif status == RESET:
             self.machine.request_stop(ResetRequested())
 
-    def node(self) -> Node:
+    def node(self, harts: int) -> Node:
         from ..devicetree import Node, reg
 
         return Node(f"test@{self.base:x}", {

@@ -116,7 +116,7 @@ class GoldfishRtc(Device):
         if state["alarm"] is not None:
             self._set_alarm(state["alarm"])
 
-    def node(self) -> Node:
+    def node(self, harts: int) -> Node:
         from ..devicetree import Node, Ref, reg
 
         return Node(f"rtc@{self.base:x}", {

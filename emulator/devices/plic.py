@@ -196,12 +196,11 @@ class Plic(NativeDevice):
             raise BusError(f"the PLIC has no source {source}: expected 1 to {SOURCES - 1}")
         set_irq(self.address, source, int(level))
 
-    def node(self) -> Node:
+    def node(self, harts: int) -> Node:
         from ..devicetree import Node, Ref, reg
 
-        assert self.machine is not None
         lines: list[Cell] = []
-        for hart in range(self.machine.board.harts):
+        for hart in range(harts):
             lines += [Ref(f"cpu{hart}_intc"), 11, Ref(f"cpu{hart}_intc"), 9]
         return Node(f"plic@{self.base:x}", {
             "compatible": ["sifive,plic-1.0.0", "riscv,plic0"],

@@ -7,7 +7,7 @@
 
 Both directions are instant. Output goes into a ring that the machine drains (`take_output`); the
 run loop stops when it is nearly full, or after every byte while someone watches for a pattern.
-Input waits in another ring: what the host feeds is "on the line" until the guest reads it, so that
+Input waits in another ring, as large as it has to be: what the host feeds is "on the line" until the guest reads it, so that
 a FIFO reset by a driver that starts up loses nothing.
 
 Source: National Semiconductor PC16550D data sheet, section 8.
@@ -54,6 +54,7 @@ U_LOOPED = _u.take()  # byte + 1 sent to ourselves in loopback, 0 for none
 U_OUT = _u.take()  # host address of the output ring,
 U_OUT_COUNT = _u.take()  # bytes in it
 U_IN = _u.take()  # host address of the input ring,
+U_IN_MASK = _u.take()  # its size - 1,
 U_IN_HEAD = _u.take()  # bytes ever fed,
 U_IN_TAIL = _u.take()  # bytes ever read
 U_WATCHED = _u.take()  # 1: stop after every byte sent
@@ -95,7 +96,7 @@ def receive(u: int) -> int:
         st64(u + U_LOOPED, 0)
     else:
         tail = ld64(u + U_IN_TAIL)
-        value = ld8(ld64(u + U_IN) + (tail & (RING - 1)))
+        value = ld8(ld64(u + U_IN) + (tail & ld64(u + U_IN_MASK)))
         st64(u + U_IN_TAIL, tail + 1)
     drive(u)
     return value
@@ -189,13 +190,13 @@ class Uart16550(NativeDevice):
         super().__init__(base, SIZE, irq, _u.size // 8)
         self._out = np.zeros(RING, dtype=np.uint8)
         self._in = np.zeros(RING, dtype=np.uint8)
-        self._waiting = bytearray()
 
     def attach(self, machine: Machine) -> None:
         super().attach(machine)
         self._set(U_IRQ, self.irq)
         self._set(U_OUT, int(self._out.ctypes.data))
         self._set(U_IN, int(self._in.ctypes.data))
+        self._set(U_IN_MASK, RING - 1)
         self.reset()
 
     def reset(self) -> None:
@@ -207,30 +208,35 @@ class Uart16550(NativeDevice):
 
     def feed(self, data: bytes) -> None:
         """Put `data` on the input line, behind what already waits."""
-        self._waiting += data
-        self.refill()
+        head, tail = self._get(U_IN_HEAD), self._get(U_IN_TAIL)
+        if head - tail + len(data) > len(self._in):
+            self._grow(head - tail + len(data))
+            head, tail = self._get(U_IN_HEAD), self._get(U_IN_TAIL)
+        positions = (head + np.arange(len(data))) & self._get(U_IN_MASK)
+        self._in[positions] = np.frombuffer(data, dtype=np.uint8)
+        self._set(U_IN_HEAD, head + len(data))
+        drive(self.address)
+
+    def _grow(self, size: int) -> None:
+        """Move the input that waits into a ring for `size` bytes."""
+        head, tail = self._get(U_IN_HEAD), self._get(U_IN_TAIL)
+        waiting = self._in[(tail + np.arange(head - tail)) & self._get(U_IN_MASK)]
+        self._in = np.zeros(1 << size.bit_length(), dtype=np.uint8)
+        self._in[:len(waiting)] = waiting
+        self._set(U_IN, int(self._in.ctypes.data))
+        self._set(U_IN_MASK, len(self._in) - 1)
+        self._set(U_IN_TAIL, 0)
+        self._set(U_IN_HEAD, len(waiting))
 
     def write(self, offset: int, size: int, value: int) -> None:
         super().write(offset, size, value)
         if self.machine is not None and self._get(U_OUT_COUNT) > RING // 2:
             self.machine.drain_console()  # written by the host: no run loop is there to do it
 
-    def refill(self) -> bool:
-        """Move input that did not fit into the ring before; whether there was any."""
-        head, tail = self._get(U_IN_HEAD), self._get(U_IN_TAIL)
-        count = min(RING - (head - tail), len(self._waiting))
-        if count:
-            positions = (head + np.arange(count)) & (RING - 1)
-            self._in[positions] = np.frombuffer(bytes(self._waiting[:count]), dtype=np.uint8)
-            del self._waiting[:count]
-            self._set(U_IN_HEAD, head + count)
-            drive(self.address)
-        return count > 0
-
     @property
     def input_left(self) -> int:
         """Bytes fed and not yet read by the guest."""
-        return self._get(U_IN_HEAD) - self._get(U_IN_TAIL) + len(self._waiting)
+        return self._get(U_IN_HEAD) - self._get(U_IN_TAIL)
 
     def take_output(self) -> bytes:
         """What the guest has sent since the last call."""
@@ -244,7 +250,7 @@ class Uart16550(NativeDevice):
         """Stop the machine after every byte sent, so that input can depend on it exactly."""
         self._set(U_WATCHED, int(on))
 
-    def node(self) -> Node:
+    def node(self, harts: int) -> Node:
         from ..devicetree import Node, Ref, reg
 
         return Node(f"serial@{self.base:x}", {

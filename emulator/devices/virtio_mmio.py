@@ -210,7 +210,7 @@ class VirtioMmio(Device):
         if self.machine is not None:
             self.machine.set_irq(self.irq, self._interrupts != 0)
 
-    def node(self) -> Node:
+    def node(self, harts: int) -> Node:
         from ..devicetree import Node, Ref, reg
 
         return Node(f"virtio_mmio@{self.base:x}", {

@@ -22,11 +22,11 @@ from .abi import (
     TB_SIZE,
 )
 from .clock import budget_left, calm, request_stop, spend
-from .fpsingle import compressed_access, operands, settle
+from .fpsingle import compressed_illegal, operands, settle
 from .interrupt import pending
 from .layout import (
     F_PAGE_ADDR_CODE, F_TLB_FLUSH_IDX, F_TLB_RESET_DIRTY, M_BLOCK_HOOK, M_BREAKS, M_BREAK_COUNT, M_BREAK_SKIP,
-    M_BUDGET, M_CS, M_CURRENT, M_ENV, M_EVENT, M_FP_BLOCK, M_FP_HOOK, M_HART, M_HAS_CODE, M_LIMIT, M_MPRV_MODE,
+    M_BUDGET, M_CONSIDER, M_CS, M_CURRENT, M_ENV, M_EVENT, M_FP_BLOCK, M_FP_HOOK, M_HART, M_HAS_CODE, M_LIMIT, M_MPRV_MODE,
     M_NATURAL, M_PART, M_RAM_HOST, M_REBUILD, M_REBUILD_SIZE, M_RECORD_END, M_RECORD_NEXT, M_STEP, M_STOP, M_YIELD,
     RECORD_BREAK, RECORD_REBUILD, R_BYTES, R_COUNT, R_FLAGS, R_MACHINE, R_PC, R_SIZE, STOP_BREAK, STOP_RECORDS,
     STOP_STEP,
@@ -50,13 +50,13 @@ def on_block(uc: int, pc: int, size: int, record: int) -> None:
     left = ld64(m + M_BUDGET)
     count = ld64(record + R_COUNT)
     if left <= 0 or count < 0:
-        consider(m, record)
+        call2(ld64(m + M_CONSIDER), m, record)  # not inlined: it would burden this path with its registers
         return
     st64(m + M_BUDGET, left - count)
     st64(m + M_CURRENT, record)
 
 
-@inline
+@entry("void(i64, i64)")
 def consider(m: int, record: int) -> None:
     """The slow path: leave the engine if there is a reason to, else run the block after all."""
     settle(m, True)
@@ -217,7 +217,7 @@ def find_repairs(m: int, env: int, pc: int, size: int, enabled: int) -> tuple[in
         wide = low & 3 == 3
         found = False
         if not wide:
-            found = not enabled and compressed_access(low)
+            found = compressed_illegal(low, enabled)
         elif enabled:
             opcode = low & 0x7F
             if opcode == 0x53 or opcode == 0x43 or opcode == 0x47 or opcode == 0x4B or opcode == 0x4F:

@@ -308,6 +308,25 @@ def writes_nothing_back(m: int, env: int, number: int) -> bool:
     return insn & 0x7F == 0x73 and insn >> 20 == number and insn & 0x2000 != 0 and insn & 0xF8000 != 0
 
 
+IDENTIFY = 0x643
+"""htval, which our harts do not have: reading it in an engine that is being made gives its CPU state's address."""
+
+
+@entry("i32(i64, i32, i64, i64, i64)")
+def identify(env: int, number: int, result: int, value: int, mask: int) -> int:
+    """CSR operation of IDENTIFY: the address of the CPU state; illegal in an engine of ours."""
+    if ours(env):
+        return -1
+    st64(result, env)
+    return 0
+
+
+@entry("i32(i64, i32)")
+def always(env: int, number: int) -> int:
+    """CSR predicate of IDENTIFY."""
+    return 0
+
+
 @entry("i32(i64, i32)")
 def allowed(env: int, number: int) -> int:
     """CSR predicate: 0 if the register may exist for this engine; `access` decides the rest."""

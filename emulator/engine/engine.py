@@ -55,10 +55,6 @@ class Engine:
         self._library: Library = library(devices, notice)
         self._lib = self._library.lib
         self._handle = ctypes.c_void_p()
-        with self._library.lock:  # finding the CPU state borrows an entry of the process's CSR table
-            self._open(harts)
-
-    def _open(self, harts: int) -> None:
         self._call("uc_open", UC_ARCH_RISCV, UC_MODE_RISCV64, ctypes.byref(self._handle), instance=False)
         self._finalizer = weakref.finalize(self, self._lib.uc_close, self._handle)
         self._call("uc_ctl", UC_CTL_TCG_BUFFER_SIZE, ctypes.c_uint32(CODE_BUFFER))
@@ -156,7 +152,7 @@ class Engine:
         self.set_word(layout.M_HAS_CODE, int(flags.ctypes.data))
         selfcheck.run_first_blocks(self)
         selfcheck.check_self_modification(self)
-        flags[:] = 0
+        flags[:3] = 0  # what the checks ran in; touching all would commit the whole map
 
     def add_native_device(self, base: int, size: int, read: Callable[..., Any], write: Callable[..., Any],
                           state: int) -> None:
@@ -335,6 +331,7 @@ class Engine:
         self.set_word(layout.M_CYCLES_PER_TICK, 1)
         self.set_word(layout.M_NEXT_EVENT, layout.INFINITE)
         self.set_word(layout.M_BREAK_SKIP, -1)
+        self.set_word(layout.M_CONSIDER, self._library.code.address(block.consider))
         ctypes.c_uint64.from_address(self.env + abi.ENV_LINK).value = self.block
 
     def _prepare_harts(self) -> None:

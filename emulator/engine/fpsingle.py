@@ -7,7 +7,8 @@ The engine's floating point is right but for these rules, most of them later tha
 - fmin and fmax with one signalling NaN give the *other* operand (11.6), and set NV;
 - a fused multiply-add of infinity and zero sets NV whatever is added (11.6);
 - comparisons and conversions to integer may raise a flag, and so make FS dirty (privileged 3.1.6.6);
-- c.fld, c.fsd, c.fldsp and c.fsdsp are illegal while mstatus.FS is off (privileged 3.1.6.6).
+- c.fld, c.fsd, c.fldsp and c.fsdsp are illegal while mstatus.FS is off (privileged 3.1.6.6), and
+  reserved compressed encodings always.
 
 All are mended around the engine's own instruction: by giving it other operands before, and by
 completing its result after. `block.on_edge` finds the instructions when a block is translated and
@@ -20,7 +21,7 @@ from __future__ import annotations
 from .abi import ENV_FPR, ENV_MSTATUS, ENV_PRIV
 from .clock import attention
 from .layout import (
-    F_GET_FFLAGS, F_RAISE, F_SET_FFLAGS, M_ENV, M_FP_BOX, M_FP_FIXES, M_FP_PC, M_FP_RD, M_FP_SAVED,
+    F_GET_FFLAGS, F_RAISE, F_SET_FFLAGS, M_ENV, M_FP_BOX, M_FP_FIXES, M_FP_FLAGS, M_FP_PC, M_FP_RD, M_FP_SAVED,
 )
 from .mmu import fetch_parcel
 from .native import entry, inline
@@ -75,11 +76,17 @@ def operands(insn: int) -> int:
 
 
 @inline
-def compressed_access(parcel: int) -> bool:
-    """Whether a 16-bit instruction is c.fld, c.fsd, c.fldsp or c.fsdsp."""
+def compressed_illegal(parcel: int, fs: int) -> bool:
+    """Whether a 16-bit instruction that the engine would run is illegal.
+
+    c.fld, c.fsd, c.fldsp, c.fsdsp while mstatus.FS (`fs`) is off; and the encodings of quadrants 0
+    and 1 that are reserved (unprivileged specification, tables 16.5 and 16.6), which it takes for no-ops.
+    """
     quadrant = parcel & 3
     kind = parcel >> 13
-    return (quadrant == 0 or quadrant == 2) and (kind == 1 or kind == 5)
+    if kind == 4:
+        return quadrant == 0 or (quadrant == 1 and parcel >> 10 == 0x27 and parcel & 0x40 != 0)
+    return not fs and (quadrant == 0 or quadrant == 2) and (kind == 1 or kind == 5)
 
 
 @inline
@@ -122,6 +129,11 @@ def settle(m: int, executed: bool) -> None:
             at = env + ENV_FPR + 8 * (rd - 1)
             st64(at, ld64(at) | BOX)
         st64(m + M_FP_BOX, 0)
+    flags = ld64(m + M_FP_FLAGS)
+    if flags:
+        if not executed:
+            call2(ld64(m + F_SET_FFLAGS), env, flags & 31)
+        st64(m + M_FP_FLAGS, 0)
 
 
 @inline
@@ -157,7 +169,7 @@ def mend_minmax(m: int, env: int, insn: int) -> None:
     kind_b = nan_kind(b, double)
     if kind_a != 2 and kind_b != 2:
         return
-    set_flags(m, env, get_flags(m, env) | NV)
+    raise_invalid(m, env)
     if kind_a == 2 and kind_b == 0:
         substitute(m, env, rs1, b, insn)
     elif kind_b == 2 and kind_a == 0:
@@ -178,19 +190,15 @@ def mend_fma(m: int, env: int, insn: int) -> None:
     a = magnitude(ld64(env + ENV_FPR + 8 * ((insn >> 15) & 31)), double)
     b = magnitude(ld64(env + ENV_FPR + 8 * ((insn >> 20) & 31)), double)
     if (a == infinity and b == 0) or (a == 0 and b == infinity):
-        set_flags(m, env, get_flags(m, env) | NV)
+        raise_invalid(m, env)
 
 
 @inline
-def get_flags(m: int, env: int) -> int:
-    """fflags."""
-    return call1(ld64(m + F_GET_FFLAGS), env) & 31
-
-
-@inline
-def set_flags(m: int, env: int, flags: int) -> None:
-    """Write fflags."""
-    call2(ld64(m + F_SET_FFLAGS), env, flags)
+def raise_invalid(m: int, env: int) -> None:
+    """Set NV in fflags; `settle` takes it back if the instruction turns out to be illegal."""
+    flags = call1(ld64(m + F_GET_FFLAGS), env) & 31
+    st64(m + M_FP_FLAGS, flags | 256)
+    call2(ld64(m + F_SET_FFLAGS), env, flags | NV)
 
 
 @entry("void(i64, i64, i32, i64)")
@@ -201,7 +209,7 @@ def on_fp(uc: int, pc: int, size: int, m: int) -> None:
     mode = ld64(env + ENV_PRIV)
     insn = fetch_parcel(m, env, pc, mode)
     if size == 2:
-        if compressed_access(insn) and not ld64(env + ENV_MSTATUS) & FS:
+        if compressed_illegal(insn, ld64(env + ENV_MSTATUS) & FS):
             call3(ld64(m + F_RAISE), env, ILLEGAL, 0)  # leaves by longjmp
         return
     if not ld64(env + ENV_MSTATUS) & FS:

@@ -63,6 +63,7 @@ F_RAISE: Final = M_FUNCTIONS + 64
 F_GET_FFLAGS: Final = M_FUNCTIONS + 72
 F_SET_FFLAGS: Final = M_FUNCTIONS + 80
 
+M_CONSIDER: Final = _m.take()  # address of block.consider
 M_BUDGET: Final = _m.take()  # instructions before the slow path; see "Attention"
 M_HOLD: Final = _m.take()  # the budget while attention is wanted
 M_ARMED: Final = _m.take()  # 1 while attention is wanted
@@ -105,6 +106,7 @@ M_FP_FIXES: Final = _m.take()  # registers to put back after a repaired instruct
 M_FP_SAVED: Final = _m.take(6)  # {register, value} of each
 M_FP_BOX: Final = _m.take()  # register + 1 that the instruction before left to be boxed, 0 for none
 M_FP_RD: Final = _m.take()  # the floating-point register it writes, -1 for none
+M_FP_FLAGS: Final = _m.take()  # fflags before a repair raised NV, + 256; 0 for none
 M_FP_PC: Final = _m.take()  # where that instruction is
 M_MPRV_MODE: Final = _m.take()  # the MPP under which M-mode's translations were made, while MPRV is set
 M_REBUILD: Final = _m.take()  # RAM offset and size of a block to discard, size 0 for none

@@ -33,8 +33,6 @@ class Library:
     """The loaded engine library and the native code that goes with it."""
 
     def __init__(self, devices: Sequence[ModuleType], notice: Callable[[str], None] | None) -> None:
-        self.lock = threading.Lock()
-        """Held while an engine is made."""
         self.path = _find()
         self.lib = ctypes.CDLL(str(self.path))
         _check_version(self.lib)
@@ -59,6 +57,8 @@ class Library:
         for number in csr.OURS:
             get(number, ctypes.byref(saved[number]))
             put(number, ctypes.byref(ours))
+        identify = CsrOps(self.code.address(csr.always), None, None, self.code.address(csr.identify))
+        put(csr.IDENTIFY, ctypes.byref(identify))
 
 
 class _Notice:

@@ -134,6 +134,8 @@ def translate(m: int, h: int, env: int, va: int, access: int, mode: int) -> tupl
         if access == ACCESS_STORE:
             wanted |= PTE_D
         if wanted != pte:
+            if 0 <= at - ld64(m + M_ROM_BASE) < ld64(m + M_ROM_SIZE):  # a table in ROM cannot be updated
+                return page_fault(access), 0, 0, 0
             if not permitted(h, at, 8, PRV_S)[0] & PAGE_WRITE:
                 return access_fault(access), 0, 0, 0
             st64(host, wanted)

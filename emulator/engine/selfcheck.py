@@ -17,38 +17,19 @@ if TYPE_CHECKING:
     from .engine import Engine
     from .library import Library
 
-UC_RISCV_REG_MSCRATCH, UC_RISCV_REG_PRIV = 127, 191
-MSCRATCH = 0x340
+UC_RISCV_REG_HTVAL, UC_RISCV_REG_PRIV = 152, 191
 MISA_GC = 0x8000_0000_0014_112D
 """misa of the engine's CPU: RV64IMAFDC with S and U."""
 
 
 def find_env(lib: Any, handle: ctypes.c_void_p) -> int:
-    """Address of the instance's CPU state: a CSR read function is handed it."""
-    found: list[int] = []
-    prototype = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint64, ctypes.c_int, ctypes.c_void_p)
-
-    def note(env: int, _number: int, _value: int) -> int:
-        found.append(env)
-        return 0
-
-    reader = prototype(note)
-    ops = (ctypes.c_void_p * 4)()
-    get, put = lib.riscv_get_csr_ops_riscv64, lib.riscv_set_csr_ops_riscv64
-    get(MSCRATCH, ops)
-    noting = (ctypes.c_void_p * 4)(*ops)
-    noting[1] = ctypes.cast(reader, ctypes.c_void_p).value
-    noting[3] = None  # a combined operation would come first
-    put(MSCRATCH, noting)
-    try:
-        value, machine_mode = ctypes.c_uint64(), ctypes.c_uint64(3)
-        lib.uc_reg_write(handle, UC_RISCV_REG_PRIV, ctypes.byref(machine_mode))
-        lib.uc_reg_read(handle, UC_RISCV_REG_MSCRATCH, ctypes.byref(value))
-    finally:
-        put(MSCRATCH, ops)
-    if not found:
+    """Address of the instance's CPU state; `csr.identify` gives it as the value of htval."""
+    value, machine_mode = ctypes.c_uint64(), ctypes.c_uint64(3)
+    lib.uc_reg_write(handle, UC_RISCV_REG_PRIV, ctypes.byref(machine_mode))
+    lib.uc_reg_read(handle, UC_RISCV_REG_HTVAL, ctypes.byref(value))
+    if value.value == 0:
         raise EngineError(f"the engine hands out no CPU state: it is not unicorn {abi.UNICORN_VERSION} as known")
-    return found[-1]
+    return value.value
 
 
 def check_layout(library: Library, handle: ctypes.c_void_p, env: int) -> None:

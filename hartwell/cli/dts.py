@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from .options import Append, Harts, Memory, Mmu, make_board
-from .status import CommandError, say
+from .status import CommandError
 
 
 def dts(
@@ -32,14 +32,9 @@ def dts(
     """
     from emulator.booting import describe
     from emulator.devicetree import compile_tree, source
-    from emulator.machine import Machine
 
     board = make_board(smp, memory, mmu)
-    machine = Machine(board, notice=say)
-    try:
-        tree = describe(board, machine.devices, append)
-    finally:
-        machine.close()
+    tree = describe(board, [make() for make in board.devices], append)
     if dtb_out is None:
         print(source(tree), end="")
         return

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from emulator.stop import Matched, Watchdog
-from tests.helpers.machines import ROOT, digest, image
+from tests.helpers.machines import END, ROOT, digest, image, machine
 
 
 def outcome(name: str, harts: int) -> str:
@@ -81,3 +81,25 @@ def test_input_fed_at_the_same_point_gives_the_same_run() -> None:
         image("uart-echo").run(made)
         found.add(digest(made))
     assert len(found) == 1
+
+
+def test_when_a_lot_of_input_arrives_does_not_depend_on_how_the_machine_is_run() -> None:
+    source = """
+            li      t0, 0x10000000
+            li      s2, 200000          # three times what the UART's ring holds
+    1:      addi    s1, s1, 1           # counts how often it looked
+            lbu     t1, 5(t0)
+            andi    t1, t1, 1
+            beqz    t1, 1b
+            lbu     t1, 0(t0)
+            addi    s0, s0, 1
+            bne     s0, s2, 1b
+    """ + END
+    looked = set()
+    for limit in (50_000_000, 50_000_000, 10_007):
+        made = machine(source)
+        made.feed(bytes(200_000))
+        while isinstance(made.run(max_insns=limit), Watchdog):
+            assert made.instructions < 50_000_000
+        looked.add(made.harts[0].read("s1"))
+    assert len(looked) == 1

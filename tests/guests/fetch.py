@@ -270,6 +270,7 @@ class _Apt:
         """A tool of apt in the private folder, in English."""
         return subprocess.run(
             [command[0], "-q", "-c", str(self.root / "apt.conf"), *command[1:]],
+            check=False,
             cwd=self.root,
             env={**os.environ, "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,

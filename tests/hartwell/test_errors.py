@@ -14,7 +14,7 @@ HELLO = ROOT / "images/hello/hello.elf"
 
 @pytest.mark.parametrize(("arguments", "line"), [
     ("bogus", "no such command 'bogus' (hartwell --help shows how)"),
-    ("boot --bogus hello", "no such option: --bogus"),
+    ("boot --bogus hello", "no such option"),
     ("boot hello hello", "unexpected extra argument"),
     ("boot", "nothing to boot: name the path of"),
     ("boot --bios none", "start with: hartwell boot hello"),

@@ -7,8 +7,8 @@
 
 Both directions are instant. Output goes into a ring that the machine drains (`take_output`); the
 run loop stops when it is nearly full, or after every byte while someone watches for a pattern.
-Input waits in another ring, as large as it has to be: what the host feeds is "on the line" until the guest reads it, so that
-a FIFO reset by a driver that starts up loses nothing.
+Input waits in another ring, as large as it has to be: what the host feeds is "on the line" until the
+guest reads it, so that a FIFO reset by a driver that starts up loses nothing.
 
 Source: National Semiconductor PC16550D data sheet, section 8.
 """

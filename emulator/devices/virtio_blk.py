@@ -53,7 +53,8 @@ class Disk:
             with open(path, "rb") as source:
                 self.bytes = mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_COPY)
         except (OSError, ValueError) as why:
-            raise InputFileError(f"disk {path}: {why}") from None
+            reason = why.strerror if isinstance(why, OSError) else str(why)
+            raise InputFileError(f"disk {path}: {reason}") from None
 
     @property
     def sectors(self) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import MACHINE, WHAT, Append, Harts, Memory, Mmu, make_board, parse_count, parse_seconds
+from .options import MACHINE, WHAT, Append, Harts, Memory, Mmu, make_board, open_disks, parse_count, parse_seconds
 from .software import Software, choose, placement_hint
 from .status import CommandError, Outcome, outcome, say
 from .tracing import TraceOptions, parse, tracing
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from hartwell.console import Console
 
 WHEN, SHOW = "When to stop", "What to show"
+DEFAULT_LIMIT = 10**12
+"""Instructions after which any run ends: some half an hour of a guest that never idles."""
 
 
 def boot(
@@ -34,6 +36,11 @@ def boot(
     initrd: Annotated[str | None, typer.Option(
         "--initrd", metavar="FILE", rich_help_panel=WHAT, help="An initial RAM disk.")] = None,
     append: Append = "",
+    disk: Annotated[list[str] | None, typer.Option(
+        "--disk", metavar="FILE", rich_help_panel=WHAT,
+        help="A virtio disk with this file's contents; up to eight. The guest's writes go to the file.")] = None,
+    snapshot: Annotated[bool, typer.Option(
+        "--snapshot", rich_help_panel=WHAT, help="Keep the guest's writes to disks in memory.")] = False,
     dtb: Annotated[str | None, typer.Option(
         "--dtb", metavar="FILE", rich_help_panel=WHAT,
         help="A device tree to use instead of the machine's own.")] = None,
@@ -45,7 +52,7 @@ def boot(
         help="Cycles that one hart may be ahead of another: less interleaves them more finely, and costs speed.")
     ] = None,
     max_insns: Annotated[str | None, typer.Option(
-        "--max-insns", metavar="N", rich_help_panel=WHEN, show_default="no limit",
+        "--max-insns", metavar="N", rich_help_panel=WHEN, show_default="1000G",
         help="Stop after N instructions of all harts together (5000000 or 5M), with exit code 3.")] = None,
     timeout: Annotated[float | None, typer.Option(
         "--timeout", metavar="SECONDS", rich_help_panel=WHEN, show_default="no limit",
@@ -77,6 +84,7 @@ def boot(
       hartwell boot hello --trace traps        what traps on the way
       hartwell boot --bios none mhello         M-mode, no firmware at all
       hartwell boot --bios fw_jump.bin hello   somebody else's firmware
+      hartwell boot kernel.elf --disk fs.img   a kernel with a disk
       hartwell boot Image --initrd root.cpio.gz --append console=ttyS0 -m 512M
 
     \b
@@ -96,7 +104,8 @@ def boot(
         smp = software.listed.smp if smp is None else smp
         memory = memory or software.listed.memory
         limit = limit or software.listed.max_insns
-    board = make_board(smp, memory, mmu, quantum)
+    limit = limit or DEFAULT_LIMIT
+    board = make_board(smp, memory, mmu, quantum, open_disks(disk or [], snapshot))
     machine = _load(board, software, initrd, append, dtb)
     machine.reboot = not no_reboot
     try:

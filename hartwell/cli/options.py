@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,7 @@ from .status import CommandError
 
 if TYPE_CHECKING:
     from emulator.board import Board
+    from emulator.devices.virtio_blk import Disk
 
 WHAT, MACHINE = "What to boot", "The machine"
 DEFAULT_MEMORY = "128M"
@@ -30,13 +32,25 @@ _COUNT = re.compile(r"([0-9][0-9_,]*)\s*([kKmMgG]?)")
 _POWERS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
-def make_board(smp: int | None, memory: str | None, mmu: str | None, quantum: int | None = None) -> Board:
+def open_disks(paths: Sequence[str], snapshot: bool) -> list[Disk]:
+    """The disks that the options name. InputFileError says what is wrong with one."""
+    if not paths:
+        return []
+    from emulator.devices.virtio_blk import Disk
+
+    return [Disk(path=path, snapshot=snapshot) for path in paths]
+
+
+def make_board(smp: int | None, memory: str | None, mmu: str | None, quantum: int | None = None,
+               disks: Sequence[Disk] = ()) -> Board:
     """The board that the options describe. BoardError or SizeError says what is wrong with them."""
-    from emulator.board import Board
+    from emulator.board import Board, virt_devices
     from emulator.loader.sizes import parse_size
 
     board = Board(harts=1 if smp is None else smp, memory=parse_size(memory or DEFAULT_MEMORY, "-m"))
-    changes = {name: value for name, value in (("mmu", mmu), ("quantum", quantum)) if value is not None}
+    devices = virt_devices(disks) if disks else None
+    given = (("mmu", mmu), ("quantum", quantum), ("devices", devices))
+    changes = {name: value for name, value in given if value is not None}
     if not changes:
         return board
     from dataclasses import replace

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,17 +27,20 @@ def command(*, bios: Path | str, kernel: Path | str | None = None, harts: int = 
 
 def run(line: Sequence[str], stdin: bytes = b"", seconds: float = 20) -> tuple[bytes, int | None]:
     """Console and exit code; None for a guest that still ran after `seconds`."""
-    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdin is not None
-        process.stdin.write(stdin)
-        process.stdin.flush()  # not closed: QEMU takes the end of its input for one more character
-        try:
-            process.wait(seconds)
-            code: int | None = process.returncode
-        except subprocess.TimeoutExpired:
-            process.kill()
-            code = None
-        assert process.stdout is not None and process.stderr is not None
-        console, complaint = process.stdout.read(), process.stderr.read()
+    # Files, not pipes: a guest that prints more than a pipe holds would wait for a reader.
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=out, stderr=err) as process:
+            assert process.stdin is not None
+            process.stdin.write(stdin)
+            process.stdin.flush()  # not closed: QEMU takes the end of its input for one more character
+            try:
+                process.wait(seconds)
+                code: int | None = process.returncode
+            except subprocess.TimeoutExpired:
+                process.kill()
+                code = None
+        out.seek(0)
+        err.seek(0)
+        console, complaint = out.read(), err.read()
     assert not complaint, complaint.decode(errors="replace")
     return console, code

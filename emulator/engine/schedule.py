@@ -3,7 +3,8 @@
 Every hart has its own clock. The one whose clock is lowest runs, until it is a quantum ahead of the
 next or an event is due; harts in WFI take part with the clock at which something wakes them. So the
 machine's harts advance together in time, however their instructions are interleaved, and the
-interleaving is a function of the guest's own doing alone.
+interleaving is a function of the guest's own doing alone. The price: what one hart does can be seen
+by another at a clock up to a quantum earlier.
 """
 
 from __future__ import annotations
@@ -174,7 +175,7 @@ def run_slice(m: int, h: int, env: int) -> int:
     error = call5(ld64(m + F_EMU_START), ld64(m + M_UC), ld64(env + ENV_PC), 0, 0, 0) & 0xFFFFFFFF
     settle(m, True)
     if not ld64(m + M_LEFT):  # a WFI ends its block early: the engine translates on behind it
-        uncount(m, env, ld64(env + ENV_PC))
+        uncount(m, env, ld64(env + ENV_PC), 0)
     done = elapsed(m)
     st64(h + H_CLOCK, ld64(h + H_CLOCK) + done)
     st64(h + H_INSNS, ld64(h + H_INSNS) + done)

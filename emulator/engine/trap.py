@@ -10,7 +10,8 @@ Mended here:
 - a fault by an AMO or SC is a store/AMO fault, also when its read half found it (3.1.15);
 - a 32-bit instruction that straddles into a page that cannot be fetched faults at its own address
   (the engine reports the start of the block it was translating);
-- an instruction that traps is not retired (3.1.10): the block's count is corrected.
+- an instruction that traps is not retired (3.1.10): the block's count is corrected. ECALL and EBREAK
+  do count, as on the reference core and on QEMU with -icount (3.3.1 says they should not).
 """
 
 from __future__ import annotations
@@ -168,8 +169,8 @@ def distance(m: int, env: int, start: int, end: int, bound: int) -> int:
 
 
 @inline
-def uncount(m: int, env: int, epc: int) -> None:
-    """Correct the instruction count for a block that ended early, at `epc`."""
+def uncount(m: int, env: int, epc: int, more: int) -> None:
+    """Correct the instruction count for a block that ended early: before `epc`, but for `more` instructions there."""
     record = ld64(m + M_CURRENT)
     if record == 0:
         return
@@ -178,7 +179,7 @@ def uncount(m: int, env: int, epc: int) -> None:
         count = -count
     done = distance(m, env, ld64(record + R_PC), epc, count)
     if done >= 0:
-        spend(m, done - count)
+        spend(m, done + more - count)
 
 
 @inline
@@ -231,7 +232,7 @@ def on_exception(uc: int, number: int, m: int) -> None:
     if number == ILLEGAL:
         tval = instruction_at(m, env, epc)
         if tval & 0x7F == CUSTOM_0 and ld64(m + M_HOSTCALLS):
-            uncount(m, env, epc)
+            uncount(m, env, epc, 0)
             st64(env + ENV_PC, epc)
             request_stop(m, STOP_HOSTCALL, tval)
             leave(m)
@@ -246,7 +247,7 @@ def on_exception(uc: int, number: int, m: int) -> None:
             insn = instruction_at(m, env, epc)
             if insn & 0x7F == 0x2F and (insn >> 27) & 31 != 2:  # an AMO or SC, not LR
                 cause = number + 2
-    uncount(m, env, epc)
+    uncount(m, env, epc, 1 if number == ECALL_U else 0)
     take(m, env, cause, tval, epc)
 
 
@@ -256,7 +257,7 @@ def on_breakpoint(uc: int, m: int) -> int:
     env = ld64(m + M_ENV)
     epc = ld64(env + ENV_PC)
     settle(m, epc != ld64(m + M_FP_PC))
-    uncount(m, env, epc)
+    uncount(m, env, epc, 1)
     take(m, env, BREAKPOINT, epc, epc)
     return 1
 

@@ -39,7 +39,7 @@ DEVIATIONS: Final[dict[tuple[str, str], str]] = {
         "3.7.1: PMP checks the bytes that are accessed; QEMU checks those behind the first page's last",
     ("pmp", "pmpcfg bits 5 and 6 read zero"): "3.7.1, figure 3.32",
     ("pmp", "pmpaddr has 54 bits"): "3.7.1, figure 3.31",
-    ("counters", "ecall and ebreak are not retired"): "3.3.1",
+    ("counters", "ecall and ebreak count, though they trap"): "without -icount QEMU's minstret is host time",
     ("counters", "a write of minstret is read back by the next instruction"): COUNTERS,
     ("counters", "minstret is 64 bits wide"): COUNTERS,
     ("counters", "mcountinhibit stops minstret alone"): "3.1.12; QEMU: reads 0 or its start while inhibited",

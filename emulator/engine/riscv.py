@@ -54,6 +54,7 @@ LOAD_ACCESS: Final = 5
 STORE_MISALIGNED: Final = 6
 STORE_ACCESS: Final = 7
 ECALL_U: Final = 8
+ECALL_M: Final = 11
 FETCH_PAGE: Final = 12
 LOAD_PAGE: Final = 13
 STORE_PAGE: Final = 15

@@ -31,7 +31,8 @@ from .mmu import fetch_parcel, host_address, translate
 from .native import entry, inline
 from .prims import call1, call2, ld8, ld32, ld64, st32, st64
 from .riscv import (
-    BREAKPOINT, ECALL_U, FETCH_ACCESS, FETCH_MISALIGNED, FETCH_PAGE, ILLEGAL, LOAD_ACCESS, LOAD_MISALIGNED, LOAD_PAGE,
+    BREAKPOINT, ECALL_M, ECALL_U, FETCH_ACCESS, FETCH_MISALIGNED, FETCH_PAGE, ILLEGAL, LOAD_ACCESS, LOAD_MISALIGNED,
+    LOAD_PAGE,
     MIE, MPIE, MPP, MPP_SHIFT, MPRV, PRV_M, PRV_S, SIE, SPIE, SPP,
 )
 from .tracing import trace_trap
@@ -118,7 +119,8 @@ def watch_for_loop(m: int, cause: int, epc: int, pc: int) -> None:
     returns again and again to the address that cannot be fetched, with nothing retired below M-mode.
     """
     count = retired(m)
-    stuck = epc == ld64(m + M_LOOP_PC) and count == ld64(m + M_LOOP_INSNS)
+    trapping = 1 if cause == BREAKPOINT or ECALL_U <= cause <= ECALL_M else 0  # counted, but no progress
+    stuck = epc == ld64(m + M_LOOP_PC) and count - trapping == ld64(m + M_LOOP_INSNS)
     if (cause == FETCH_PAGE or cause == FETCH_ACCESS) and came_by_mret(m):
         stuck = stuck or epc == ld64(m + M_LOOP_EPC)
         st64(m + M_LOOP_EPC, epc)

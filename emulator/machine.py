@@ -25,6 +25,7 @@ from .devices.device import Device
 from .devices.plic import Plic
 from .devices.uart16550 import Uart16550
 from .engine import layout
+from .engine.block import STEP_WANTED
 from .engine.engine import Engine
 from .errors import BoardError, DeviceFailedError, EngineError
 from .hart import Hart
@@ -61,6 +62,8 @@ class Machine:
         self.tracers: list[Tracer] = []
         """Tracers that drain the engine's trace ring; `Tracer` adds and removes itself."""
         self._console = bytearray()
+        self._pattern = b""
+        self._searched = 0
         self._stop: Stop | None = None
         self._failure: BaseException | None = None
         self._events: dict[Device, tuple[int, Callable[[], None]]] = {}
@@ -73,20 +76,6 @@ class Machine:
         self.harts = tuple(Hart(self, number) for number in range(self.board.harts))
         wire(self)
         self.reset()
-
-    # --- construction -----------------------------------------------------------------------------
-
-    def device_failed(self, device: Device, what: str, why: BaseException) -> None:
-        """Remember a device's exception, and stop at the next block: it cannot pass through the engine."""
-        if isinstance(why, KeyboardInterrupt):
-            self._stop = Interrupted()
-        elif self._failure is None and isinstance(why, Exception):
-            failure = DeviceFailedError(f"device {device.name}: {what} raised {type(why).__name__}: {why}")
-            failure.__cause__ = why
-            self._failure = failure
-        elif self._failure is None:
-            self._failure = why
-        self.engine.request_stop()
 
     # --- what the machine is made of ----------------------------------------------------------------
 
@@ -203,7 +192,7 @@ class Machine:
 
     def step(self) -> Stop:
         """Run one instruction on the hart whose turn it is (an instruction that traps counts)."""
-        self.engine.set_word(layout.M_STEP, 1)
+        self.engine.set_word(layout.M_STEP, STEP_WANTED)
         try:
             return self.run(max_insns=1 << 20)
         finally:
@@ -225,9 +214,6 @@ class Machine:
             self._pattern = b""
             self.uart.watch(False)
 
-    _pattern = b""
-    _searched = 0
-
     def set_breakpoints(self, addresses: Collection[int]) -> None:
         """Stop before the instructions at these virtual addresses (replaces those set before).
 
@@ -238,6 +224,18 @@ class Machine:
     def feed(self, data: bytes) -> None:
         """Type `data` at the console."""
         self.uart.feed(data)
+
+    def device_failed(self, device: Device, what: str, why: BaseException) -> None:
+        """Remember a device's exception, and stop at the next block: it cannot pass through the engine."""
+        if isinstance(why, KeyboardInterrupt):
+            self._stop = Interrupted()
+        elif self._failure is None and isinstance(why, Exception):
+            failure = DeviceFailedError(f"device {device.name}: {what} raised {type(why).__name__}: {why}")
+            failure.__cause__ = why
+            self._failure = failure
+        elif self._failure is None:
+            self._failure = why
+        self.engine.request_stop()
 
     def request_stop(self, stop: Stop) -> None:
         """Make `run` return `stop` before the next block; for devices."""

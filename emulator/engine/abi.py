@@ -25,7 +25,6 @@ ENV_FPR: Final = 256
 ENV_PC: Final = 512
 ENV_LOAD_RES: Final = 520  # address of the LR reservation, -1 for none
 ENV_BADADDR: Final = 544  # virtual address of the last MMU exception
-ENV_PRIV_VER: Final = 560
 ENV_MISA: Final = 568
 ENV_PRIV: Final = 592
 ENV_MHARTID: Final = 616
@@ -54,7 +53,6 @@ ENV_UC: Final = 1560  # the uc_struct, for the check only
 # --- CPUState: byte offsets from cs ---------------------------------------------------------------
 CS_CFLAGS_NEXT_TB: Final = 0x18  # u32: flags of the next block only; its low 15 bits bound its length
 CS_ENV_PTR: Final = 0x128
-CS_EXCEPTION_INDEX: Final = 0x81A0
 CS_UC: Final = 0x81A8
 CS_TLB_FILL: Final = 0x93A0  # CPUClass.tlb_fill, embedded in this instance's RISCVCPU
 CS_ENV: Final = 0x8D10  # env = cs + CS_ENV
@@ -63,9 +61,7 @@ CFLAGS_DEFAULT: Final = 0xFFFFFFFF  # "nothing special" in cflags_next_tb
 # --- software TLB ---------------------------------------------------------------------------------
 ENV_TLB: Final = -80  # four {mask, table} pairs, 16 bytes each, indexed by privilege level
 TLB_ENTRY_SHIFT: Final = 6
-TLB_READ: Final = 0
 TLB_WRITE: Final = 8
-TLB_CODE: Final = 16
 TLB_NOTDIRTY: Final = 0x400  # set in addr_write: stores must look for translations to discard
 PAGE_READ: Final = 1
 PAGE_WRITE: Final = 2
@@ -82,7 +78,6 @@ HOOK_BEGIN: Final = 24
 HOOK_END: Final = 32
 HOOK_USER_DATA: Final = 48
 
-EXCP_BREAKPOINT: Final = 3
 UC_ERR_OK: Final = 0
 UC_ERR_EXCEPTION: Final = 21
 

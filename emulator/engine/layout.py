@@ -142,7 +142,6 @@ H_CLOCK: Final = _h.take()  # cycles, at the start of the slice
 H_INSNS: Final = _h.take()  # instructions retired, likewise
 H_WAITING: Final = _h.take()  # 1: in WFI
 H_WAKE: Final = _h.take()  # clock of whoever raised an interrupt for a waiting hart
-H_STARTED: Final = _h.take()
 H_MTIMECMP: Final = _h.take()
 H_MIP_LINES: Final = _h.take()  # interrupt lines from devices: MSIP MTIP MEIP SEIP
 H_MIP_SOFT: Final = _h.take()  # bits software set: SSIP STIP SEIP

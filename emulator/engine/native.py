@@ -36,7 +36,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 SHARED_WORDS = 4096 * 4 + 16
 """Size of the process-wide table (`prims.shared`): four words for each CSR number, and spare."""
 
-_BITS = {"i64": "i64", "i32": "i32", "i8": "i8", "void": "void"}
+_KINDS = ("i64", "i32", "i8")
 FORMAT = 5
 """Version of the cache file's contents; raise it when this module changes what it emits."""
 
@@ -277,7 +277,7 @@ def _parse(signature: str) -> tuple[str, list[str]]:
     """``"i64(i32, i64)"`` as ``("i64", ["i32", "i64"])``."""
     result, _, rest = signature.partition("(")
     arguments = [a.strip() for a in rest.rstrip(")").split(",") if a.strip()]
-    if result.strip() not in _BITS or any(a not in _BITS or a == "void" for a in arguments):
+    if result.strip() not in (*_KINDS, "void") or any(a not in _KINDS for a in arguments):
         raise NativeCodeError(f"C signature {signature!r}: expected i64, i32, i8 (or void as result)")
     return result.strip(), arguments
 

@@ -51,7 +51,6 @@ ILLEGAL: Final = 2
 BREAKPOINT: Final = 3
 LOAD_MISALIGNED: Final = 4
 LOAD_ACCESS: Final = 5
-STORE_MISALIGNED: Final = 6
 STORE_ACCESS: Final = 7
 ECALL_U: Final = 8
 ECALL_M: Final = 11
@@ -74,9 +73,6 @@ SATP_SV39: Final = 8
 SATP_SV57: Final = 10
 
 # CSR numbers (table 2.2 ff.)
-CSR_FFLAGS: Final = 0x001
-CSR_FRM: Final = 0x002
-CSR_FCSR: Final = 0x003
 CSR_SSTATUS: Final = 0x100
 CSR_SIE: Final = 0x104
 CSR_STVEC: Final = 0x105

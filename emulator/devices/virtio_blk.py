@@ -10,13 +10,8 @@ from __future__ import annotations
 import mmap
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
-
 from ..errors import InputFileError
-from .virtio_mmio import Buffer, RingError, VirtioBackend
-
-if TYPE_CHECKING:
-    from ..bus import Bus
+from .virtio_mmio import Buffer, GuestMemory, RingError, VirtioBackend
 
 SECTOR = 512
 F_RO, F_FLUSH = 1 << 5, 1 << 9
@@ -85,13 +80,17 @@ class VirtioBlk(VirtioBackend):
     def config(self) -> bytes:
         return self.disk.sectors.to_bytes(8, "little") + bytes(52)
 
-    def serve(self, bus: Bus, buffers: list[Buffer]) -> int:
+    def serve(self, memory: GuestMemory, buffers: list[Buffer]) -> int:
         if len(buffers) < 2 or buffers[0].writable or buffers[0].size < HEADER or not buffers[-1].writable:
             raise RingError("a block request without header or status")
-        header = bus.read(buffers[0].address, HEADER)
+        if len({buffer.writable for buffer in buffers[1:-1]}) > 1:
+            raise RingError("a block request with data in both directions")
+        header = memory.read(buffers[0].address, HEADER)
         kind = int.from_bytes(header[:4], "little")
         offset = int.from_bytes(header[8:], "little") * SECTOR
         data = buffers[1:-1]
+        if data and data[0].writable != (kind != OUT):
+            raise RingError("a block request with data in the wrong direction")
         written = 1
         status = OK
         size = sum(buffer.size for buffer in data)
@@ -99,22 +98,22 @@ class VirtioBlk(VirtioBackend):
             status = IOERR
         elif kind == IN:
             for buffer in data:
-                bus.write(buffer.address, bytes(self.disk.bytes[offset:offset + buffer.size]))
+                memory.write(buffer.address, bytes(self.disk.bytes[offset:offset + buffer.size]))
                 offset += buffer.size
             written += size
         elif kind == OUT and self.disk.read_only:
             status = IOERR
         elif kind == OUT:
             for buffer in data:
-                self.disk.write(offset, bus.read(buffer.address, buffer.size))
+                self.disk.write(offset, memory.read(buffer.address, buffer.size))
                 offset += buffer.size
         elif kind == FLUSH:
             self.disk.flush()
         elif kind == GET_ID and data:
             name = b"hartwell disk"[:data[0].size]
-            bus.write(data[0].address, name + bytes(min(data[0].size, 20) - len(name)))
+            memory.write(data[0].address, name + bytes(min(data[0].size, 20) - len(name)))
             written += min(data[0].size, 20)
         else:
             status = UNSUPPORTED
-        bus.store(buffers[-1].address, 1, status)
+        memory.store(buffers[-1].address, 1, status)
         return written

@@ -51,6 +51,34 @@ class Buffer:
     writable: bool
 
 
+class GuestMemory:
+    """What a device reaches by DMA: RAM, and nothing else. BusError for any other address."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    def read(self, address: int, size: int) -> bytes:
+        """`size` bytes at physical `address`."""
+        return self._bus.read(self._in_ram(address, size), size)
+
+    def write(self, address: int, data: bytes) -> None:
+        """Store `data` at physical `address`."""
+        self._bus.write(self._in_ram(address, len(data)), data)
+
+    def load(self, address: int, size: int) -> int:
+        """The unsigned number in `size` bytes."""
+        return int.from_bytes(self.read(address, size), "little")
+
+    def store(self, address: int, size: int, value: int) -> None:
+        """Store the low `size` bytes of `value`."""
+        self.write(address, (value & (1 << 8 * size) - 1).to_bytes(size, "little"))
+
+    def _in_ram(self, address: int, size: int) -> int:
+        if not any(bank.contains(address, size) for bank in self._bus.ram.banks):
+            raise BusError(f"DMA of {size} bytes at {address:#x}: not in RAM")
+        return address
+
+
 @dataclass
 class Queue:
     """A split virtqueue: where its three parts are, and how far the device has come."""
@@ -62,35 +90,37 @@ class Queue:
     used: int = 0
     next_available: int = 0
 
-    def requests(self, bus: Bus) -> Iterator[tuple[int, list[Buffer]]]:
+    def requests(self, memory: GuestMemory) -> Iterator[tuple[int, list[Buffer]]]:
         """The requests that the driver has made available: (head, buffers) of each. Raises RingError or BusError."""
-        while bus.load(self.available + 2, 2) != self.next_available & 0xFFFF:
-            slot = self.next_available % self.size
-            head = bus.load(self.available + 4 + 2 * slot, 2)
+        waiting = (memory.load(self.available + 2, 2) - self.next_available) & 0xFFFF
+        if waiting > self.size:
+            raise RingError(f"{waiting} requests in a queue of {self.size}")
+        for _ in range(waiting):
+            head = memory.load(self.available + 4 + 2 * (self.next_available % self.size), 2)
             self.next_available += 1
-            yield head, self._chain(bus, head)
+            yield head, self._chain(memory, head)
 
-    def _chain(self, bus: Bus, head: int) -> list[Buffer]:
+    def _chain(self, memory: GuestMemory, head: int) -> list[Buffer]:
         buffers: list[Buffer] = []
         index = head
         while len(buffers) < self.size:
             if index >= self.size:
                 raise RingError(f"descriptor {index} of {self.size}")
             at = self.descriptors + 16 * index
-            flags = bus.load(at + 12, 2)
-            buffers.append(Buffer(bus.load(at, 8), bus.load(at + 8, 4), bool(flags & DESC_WRITE)))
+            flags = memory.load(at + 12, 2)
+            buffers.append(Buffer(memory.load(at, 8), memory.load(at + 8, 4), bool(flags & DESC_WRITE)))
             if not flags & DESC_NEXT:
                 return buffers
-            index = bus.load(at + 14, 2)
+            index = memory.load(at + 14, 2)
         raise RingError("a chain of descriptors that does not end")
 
-    def finish(self, bus: Bus, head: int, written: int) -> None:
+    def finish(self, memory: GuestMemory, head: int, written: int) -> None:
         """Put the request back with the number of bytes the device wrote into it."""
-        count = bus.load(self.used + 2, 2)
+        count = memory.load(self.used + 2, 2)
         at = self.used + 4 + 8 * (count % self.size)
-        bus.store(at, 4, head)
-        bus.store(at + 4, 4, written)
-        bus.store(self.used + 2, 2, count + 1)
+        memory.store(at, 4, head)
+        memory.store(at + 4, 4, written)
+        memory.store(self.used + 2, 2, count + 1)
 
 
 class VirtioBackend(ABC):
@@ -105,8 +135,8 @@ class VirtioBackend(ABC):
         """The configuration space."""
 
     @abstractmethod
-    def serve(self, bus: Bus, buffers: list[Buffer]) -> int:
-        """Serve one request; the number of bytes written into its writable buffers."""
+    def serve(self, memory: GuestMemory, buffers: list[Buffer]) -> int:
+        """Serve one request; the number of bytes written into its writable buffers. Raises RingError or BusError."""
 
 
 class VirtioMmio(Device):
@@ -196,10 +226,10 @@ class VirtioMmio(Device):
         assert self.machine is not None and self.backend is not None
         if number >= len(self._queues) or not self._queues[number].ready or self._status & NEEDS_RESET:
             return
-        queue, bus = self._queues[number], self.machine.bus
+        queue, memory = self._queues[number], GuestMemory(self.machine.bus)
         try:
-            for head, buffers in queue.requests(bus):
-                queue.finish(bus, head, self.backend.serve(bus, buffers))
+            for head, buffers in queue.requests(memory):
+                queue.finish(memory, head, self.backend.serve(memory, buffers))
                 self._interrupts |= USED_BUFFER
         except (RingError, BusError):
             self._status |= NEEDS_RESET

@@ -196,7 +196,8 @@ def tlb_fill(cs: int, va: int, size: int, access: int, mmu: int, probe: int, ret
     cause, pa, prot, user = translate(m, h, env, va, access, mode)
     whole = 1
     if cause < 0:
-        allowed, whole = permitted(h, pa, size, mode)
+        room = PAGE - (pa & 0xFFF)  # what goes on behind the page is translated and checked by itself
+        allowed, whole = permitted(h, pa, size if size < room else room, mode)
         prot &= allowed
         needed = PAGE_EXEC if access == ACCESS_FETCH else PAGE_WRITE if access == ACCESS_STORE else PAGE_READ
         if not prot & needed:

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 def main() -> int:
     """Run the command in sys.argv; the process's exit code."""
-    from .app import run
+    try:
+        from .app import run
 
-    return run()
+        return run()
+    except KeyboardInterrupt:  # while modules are still being imported; later ones are the run's own to handle
+        return 130

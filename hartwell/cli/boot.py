@@ -89,7 +89,7 @@ def boot(
 
     \b
     [b]Exit code[/b]
-      the guest's own (modulo 256): 0 when it shut down in order; else
+      the guest's own (modulo 256, 255 for a failure that would be 0): 0 when it shut down in order; else
       1  Hartwell itself failed              4  deadlock: no hart can ever wake
       2  a mistake in the command            5  trap loop: a handler that traps
       3  watchdog: a limit was reached       130  Ctrl-C (Ctrl-A x ends with 0)

@@ -1,6 +1,6 @@
 """Exit codes, error lines, and what a run's end means to the shell.
 
-        n  the guest's own exit code (modulo 256): 0 is success
+        n  the guest's own exit code (modulo 256, but 255 instead of a 0 that is none): 0 is success
         1  Hartwell itself failed; the last line on stderr says how
         2  a mistake on the command line or in a file named there; nothing ran
         3  watchdog: --max-insns or --timeout was reached
@@ -52,7 +52,7 @@ def outcome(stop: Stop) -> Outcome:
     from emulator import stop as stops
 
     if isinstance(stop, stops.Exited):
-        return Outcome("exited", stop.code & 0xFF, str(stop))
+        return Outcome("exited", stop.code & 0xFF or (255 if stop.code else 0), str(stop))
     for kind, reason, code in (
         (stops.Watchdog, "watchdog", WATCHDOG), (stops.Deadlock, "deadlock", DEADLOCK),
         (stops.TrapLoop, "trap-loop", TRAP_LOOP), (stops.ResetRequested, "reset", 0),

@@ -86,6 +86,12 @@ def test_guest_exit_code_becomes_the_process_exit_code_modulo_256(
     assert done.error == "the guest exited with code 259"
 
 
+def test_guest_failure_is_never_the_exit_code_of_success(hartwell: Hartwell, flat: Callable[..., Path]) -> None:
+    done = hartwell("boot", "--bios", "none", flat(*finish(0x0100_3333)))
+    assert done.code == 255
+    assert done.error == "the guest exited with code 256"
+
+
 def test_watchdog_in_instructions_exits_with_3(hartwell: Hartwell) -> None:
     done = hartwell("boot", "hello", "--max-insns", "1k")
     assert done.code == 3

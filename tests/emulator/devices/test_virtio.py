@@ -112,6 +112,41 @@ def test_a_buffer_outside_memory_asks_for_a_reset(driver: Driver) -> None:
     assert driver.bus.load(STATUS, 4) & NEEDS_RESET
 
 
+@pytest.mark.parametrize("address", [NOTIFY, 0x1000, 0x8010_0000 - 8], ids=["register", "rom", "end-of-ram"])
+def test_a_request_for_anything_but_ram_asks_for_a_reset_and_changes_nothing(driver: Driver, address: int) -> None:
+    rom = driver.bus.read(0x1000, 64)
+    driver.bus.store(BUFFERS, 4, 0)
+    driver.bus.store(BUFFERS + 8, 8, 0)
+    driver.describe(0, BUFFERS, 16, 1, 1)
+    driver.describe(1, address, SECTOR, 1 | 2, 2)
+    driver.describe(2, BUFFERS + 0x80, 1, 2)
+    driver.offer()
+    assert driver.bus.load(STATUS, 4) & NEEDS_RESET
+    assert driver.bus.read(0x1000, 64) == rom
+
+
+def test_a_status_byte_in_a_device_register_asks_for_a_reset(driver: Driver) -> None:
+    driver.describe(0, BUFFERS, 16, 1, 1)
+    driver.describe(1, NOTIFY, 1, 2)
+    driver.offer()
+    assert driver.bus.load(STATUS, 4) & NEEDS_RESET
+
+
+def test_more_requests_than_the_queue_holds_ask_for_a_reset(driver: Driver) -> None:
+    driver.bus.store(AVAILABLE + 2, 2, 0xFFFF)
+    driver.bus.store(NOTIFY, 4, 0)
+    assert driver.bus.load(STATUS, 4) & NEEDS_RESET
+
+
+def test_a_read_into_a_buffer_that_is_not_writable_asks_for_a_reset(driver: Driver) -> None:
+    driver.describe(0, BUFFERS, 16, 1, 1)
+    driver.describe(1, BUFFERS + 0x100, SECTOR, 1, 2)
+    driver.describe(2, BUFFERS + 0x80, 1, 2)
+    driver.bus.write(BUFFERS, bytes(16))
+    driver.offer()
+    assert driver.bus.load(STATUS, 4) & NEEDS_RESET
+
+
 def test_a_reset_makes_the_device_work_again(driver: Driver) -> None:
     driver.describe(0, BUFFERS, 16, 1, 0)
     driver.offer()

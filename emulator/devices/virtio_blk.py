@@ -80,6 +80,16 @@ class VirtioBlk(VirtioBackend):
     def config(self) -> bytes:
         return self.disk.sectors.to_bytes(8, "little") + bytes(52)
 
+    def _store(self, offset: int, parts: list[bytes]) -> int:
+        """Write to the disk; IOERR if the host cannot."""
+        try:
+            for part in parts:
+                self.disk.write(offset, part)
+                offset += len(part)
+        except OSError:
+            return IOERR
+        return OK
+
     def serve(self, memory: GuestMemory, buffers: list[Buffer]) -> int:
         if len(buffers) < 2 or buffers[0].writable or buffers[0].size < HEADER or not buffers[-1].writable:
             raise RingError("a block request without header or status")
@@ -104,9 +114,7 @@ class VirtioBlk(VirtioBackend):
         elif kind == OUT and self.disk.read_only:
             status = IOERR
         elif kind == OUT:
-            for buffer in data:
-                self.disk.write(offset, memory.read(buffer.address, buffer.size))
-                offset += buffer.size
+            status = self._store(offset, [memory.read(buffer.address, buffer.size) for buffer in data])
         elif kind == FLUSH:
             self.disk.flush()
         elif kind == GET_ID and data:

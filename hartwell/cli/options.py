@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -33,11 +34,14 @@ _POWERS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
 def open_disks(paths: Sequence[str], snapshot: bool) -> list[Disk]:
-    """The disks that the options name. InputFileError says what is wrong with one."""
+    """The disks that the options name. InputFileError or CommandError says what is wrong with one."""
     if not paths:
         return []
     from emulator.devices.virtio_blk import Disk
 
+    for number, path in enumerate(paths):
+        if any(os.path.realpath(path) == os.path.realpath(earlier) for earlier in paths[:number]):
+            raise CommandError(f"--disk {path}: given twice; two disks over one file would overwrite each other")
     return [Disk(path=path, snapshot=snapshot) for path in paths]
 
 

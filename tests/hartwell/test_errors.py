@@ -40,6 +40,8 @@ HELLO = ROOT / "images/hello/hello.elf"
     ("boot hello --mmu sv32", "mmu 'sv32': expected sv39, sv48 or sv57"),
     ("boot hello --quantum 0", "quantum"),
     ("boot hello --max-insns 0", "--max-insns '0': expected a number of instructions"),
+    ("boot hello --disk /nonexistent.img", "disk /nonexistent.img: No such file or directory"),
+    ("boot hello --disk pyproject.toml --disk ./pyproject.toml", "given twice"),
     ("boot hello --max-insns many", "expected a number of instructions, such as 5000000 or 5M"),
     ("boot hello --timeout 0", "--timeout 0: expected a number of seconds above 0"),
     ("boot hello --timeout nan", "expected a number of seconds above 0"),

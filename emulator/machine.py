@@ -205,11 +205,9 @@ class Machine:
         same instruction in every run.
         """
         self._pattern = pattern
-        if self._matched():
-            return Matched()
         self.uart.watch(True)
         try:
-            return self.run(max_insns, timeout)
+            return Matched() if self._matched() else self.run(max_insns, timeout)
         finally:
             self._pattern = b""
             self.uart.watch(False)
@@ -220,6 +218,10 @@ class Machine:
         Memory is not touched. A run that starts at a breakpoint passes it. At most 256.
         """
         self.engine.set_breakpoints(addresses)
+
+    def answer_host_calls(self, on: bool) -> None:
+        """Whether custom-0 instructions stop the machine (HostCall, pc on them), or are illegal, as at first."""
+        self.engine.set_word(layout.M_HOSTCALLS, int(on))
 
     def feed(self, data: bytes) -> None:
         """Type `data` at the console."""

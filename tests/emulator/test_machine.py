@@ -16,7 +16,7 @@ from emulator.board import Board
 from emulator.errors import EngineError, PlacementError
 from emulator.loader.detect import load_image
 from emulator.machine import Machine
-from emulator.stop import Exited, Interrupted, Matched, Stepped, Watchdog
+from emulator.stop import Exited, HostCall, Interrupted, Matched, Stepped, Watchdog
 from tests.helpers.assembler import assemble
 from tests.helpers.machines import END, FIRMWARE, IMAGES, ROOT, digest, flat, image, machine
 
@@ -380,3 +380,20 @@ def test_booting_again_replaces_the_program() -> None:
     made.boot(kernel=flat(assemble("li a0, 7\n" + END)))
     assert made.run(max_insns=1000) == Exited(0)
     assert made.harts[0].read("a0") == 7
+
+
+def test_an_expect_that_is_met_at_once_leaves_nothing_behind() -> None:
+    made = machine("li t0, 0x10000000\n li t1, 90\n sb t1, 0(t0)\n sb t1, 0(t0)\n1: j 1b")
+    made.run(max_insns=100)
+    assert made.expect(b"Z") == Matched()
+    assert made.run(max_insns=100) == Watchdog("instructions", 100, made.harts[0].pc)
+
+
+def test_a_custom_0_instruction_is_a_host_call_where_one_is_answered() -> None:
+    made = machine(".word 0x0000700b\n addi a0, a0, 1\n1: j 1b")
+    made.answer_host_calls(True)
+    assert made.run(max_insns=100) == HostCall(0, 0x700B)
+    assert made.harts[0].pc == 0x8000_0000
+    made.harts[0].pc += 4
+    made.run(max_insns=100)
+    assert made.harts[0].read("a0") == 1

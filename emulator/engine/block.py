@@ -25,13 +25,13 @@ from .clock import budget_left, calm, request_stop, spend
 from .fpsingle import compressed_illegal, operands, settle
 from .interrupt import pending
 from .layout import (
-    F_PAGE_ADDR_CODE, F_TLB_FLUSH_IDX, F_TLB_RESET_DIRTY, M_BLOCK_HOOK, M_BREAKS, M_BREAK_COUNT, M_BREAK_SKIP,
+    F_PAGE_ADDR_CODE, F_TLB_RESET_DIRTY, M_BLOCK_HOOK, M_BREAKS, M_BREAK_COUNT, M_BREAK_SKIP,
     M_BUDGET, M_CONSIDER, M_CS, M_CURRENT, M_ENV, M_EVENT, M_FP_BLOCK, M_FP_HOOK, M_HART, M_HAS_CODE, M_LIMIT,
     M_MPRV_MODE, M_NATURAL, M_PART, M_RAM_HOST, M_REBUILD, M_REBUILD_SIZE, M_RECORD_END, M_RECORD_NEXT, M_STEP, M_STOP,
     M_YIELD, RECORD_BREAK, RECORD_REBUILD, R_BYTES, R_COUNT, R_FLAGS, R_MACHINE, R_PC, R_SIZE, STOP_BREAK, STOP_RECORDS,
     STOP_STEP,
 )
-from .mmu import fetch_parcel, host_address, translate
+from .mmu import fetch_parcel, flush_modes, host_address, translate
 from .native import entry, inline
 from .prims import call2, call3, ld8, ld16, ld64, st8, st64
 from .riscv import FS, MPP, MPRV, PRV_M
@@ -98,10 +98,10 @@ def consider(m: int, record: int) -> None:
         if ld64(env + ENV_PRIV) == PRV_M:
             if status & MPP != ld64(m + M_MPRV_MODE):  # an MRET to M-mode changed it
                 st64(m + M_MPRV_MODE, status & MPP)
-                call2(_flush(m), ld64(m + M_CS), 1 << PRV_M)
+                flush_modes(m, 1 << PRV_M)
             return
         st64(env + ENV_MSTATUS, status & ~MPRV)  # xRET to below M clears MPRV (3.1.6.3)
-        call2(_flush(m), ld64(m + M_CS), 1 << PRV_M)
+        flush_modes(m, 1 << PRV_M)
     if ld64(env + ENV_MIP) & ld64(env + ENV_MIE) == 0 and ld64(m + M_STEP) == 0:
         calm(m)
 
@@ -161,11 +161,6 @@ def run_part(m: int, record: int, count: int) -> None:
     st64(m + M_PART, 0)
     st64(m + M_NATURAL, left - count if left > count else 0)
     finish_step(m)
-
-
-@inline
-def _flush(m: int) -> int:
-    return ld64(m + F_TLB_FLUSH_IDX)
 
 
 @inline

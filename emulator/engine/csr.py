@@ -20,11 +20,11 @@ from .clock import attention, now, ticks
 from .counters import counter_allowed, read_counter, write_counter, write_inhibit
 from .interrupt import refresh_mip
 from .layout import (
-    F_TLB_FLUSH, F_TLB_FLUSH_IDX, H_COUNTINHIBIT, H_HPM_EVENT, H_MENVCFG,
+    F_TLB_FLUSH, H_COUNTINHIBIT, H_HPM_EVENT, H_MENVCFG,
     H_MIP_LINES, H_MIP_SOFT, H_PMP_ADDR, H_PMP_CFG, H_SENVCFG, H_USER_PAGES, MAGIC, M_CS, M_HART, M_HOST_ACCESS,
     M_MAGIC, M_MPRV_MODE,
 )
-from .mmu import fetch_parcel
+from .mmu import fetch_parcel, flush_modes
 from .native import entry, inline
 from .pmp import decode, write_address, write_config
 from .prims import call1, call2, call3, call5, ld64, lshr, shared, st64
@@ -64,12 +64,6 @@ READ_ONLY = 0xC00
 def flush(m: int) -> None:
     """Drop every cached translation."""
     call1(ld64(m + F_TLB_FLUSH), ld64(m + M_CS))
-
-
-@inline
-def flush_modes(m: int, modes: int) -> None:
-    """Drop the cached translations of the privilege levels in bit mask `modes`."""
-    call2(ld64(m + F_TLB_FLUSH_IDX), ld64(m + M_CS), modes)
 
 
 @inline

@@ -97,7 +97,7 @@ def writes_fpr(insn: int) -> bool:
 
 
 @inline
-def substitute(m: int, env: int, register: int, value: int, insn: int) -> None:
+def substitute(m: int, env: int, register: int, value: int) -> None:
     """Let the instruction read `value` in `register`; `settle` undoes it."""
     at = env + ENV_FPR + 8 * register
     n = ld64(m + M_FP_FIXES)
@@ -137,10 +137,10 @@ def settle(m: int, executed: bool) -> None:
 
 
 @inline
-def box(m: int, env: int, register: int, insn: int) -> None:
+def box(m: int, env: int, register: int) -> None:
     """An operand that is not NaN-boxed reads as the canonical NaN."""
     if lshr(ld64(env + ENV_FPR + 8 * register), 32) != 0xFFFFFFFF:
-        substitute(m, env, register, CANONICAL_NAN, insn)
+        substitute(m, env, register, CANONICAL_NAN)
 
 
 @inline
@@ -171,9 +171,9 @@ def mend_minmax(m: int, env: int, insn: int) -> None:
         return
     raise_invalid(m, env)
     if kind_a == 2 and kind_b == 0:
-        substitute(m, env, rs1, b, insn)
+        substitute(m, env, rs1, b)
     elif kind_b == 2 and kind_a == 0:
-        substitute(m, env, rs2, a, insn)
+        substitute(m, env, rs2, a)
 
 
 @inline
@@ -218,11 +218,11 @@ def on_fp(uc: int, pc: int, size: int, m: int) -> None:
     reads = operands(insn)
     st64(m + M_FP_RD, insn >> 7 & 31 if writes_fpr(insn) else -1)
     if reads & 1:
-        box(m, env, (insn >> 15) & 31, insn)
+        box(m, env, (insn >> 15) & 31)
     if reads & 2:
-        box(m, env, (insn >> 20) & 31, insn)
+        box(m, env, (insn >> 20) & 31)
     if reads & 4:
-        box(m, env, (insn >> 27) & 31, insn)
+        box(m, env, (insn >> 27) & 31)
     if reads & 8:
         mend_minmax(m, env, insn)
     if reads & 64:

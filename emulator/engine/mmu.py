@@ -18,12 +18,13 @@ from .abi import (
     PAGE_READ, PAGE_WRITE, TLB_ENTRY_SHIFT, TLB_NOTDIRTY, TLB_WRITE,
 )
 from .layout import (
-    F_RAISE, F_TLB_SET_PAGE, H_USER_PAGES, M_BANKS, M_BANK_COUNT, M_DEVICES, M_DEVICE_COUNT, M_FAST_STORES, M_HART,
+    F_RAISE, F_TLB_FLUSH_IDX, F_TLB_SET_PAGE, H_USER_PAGES, M_BANKS, M_BANK_COUNT, M_CS, M_DEVICES, M_DEVICE_COUNT,
+    M_FAST_STORES, M_HART,
     M_HAS_CODE, M_ROM_BASE, M_ROM_SIZE, M_SINK,
 )
 from .native import entry, inline
 from .pmp import permitted
-from .prims import call3, call6, ld8, ld64, lshr, st64
+from .prims import call2, call3, call6, ld8, ld64, lshr, st64
 from .riscv import (
     FETCH_ACCESS, FETCH_PAGE, LOAD_ACCESS, LOAD_PAGE, MPP_SHIFT, MPRV, MXR, PRV_M, PRV_S, PRV_U, PTE_A, PTE_D, PTE_R,
     PTE_U, PTE_V, PTE_W, PTE_X, SATP_MODE_SHIFT, SATP_PPN, STORE_ACCESS, STORE_PAGE, SUM,
@@ -32,6 +33,12 @@ from .riscv import (
 PAGE = 4096
 RESERVED_BITS = 54
 """PTE bits from here up belong to extensions this hart does not have: set, they are page faults."""
+
+
+@inline
+def flush_modes(m: int, modes: int) -> None:
+    """Drop the running hart's cached translations for the privilege levels in bit mask `modes`."""
+    call2(ld64(m + F_TLB_FLUSH_IDX), ld64(m + M_CS), modes)
 
 
 @inline

@@ -23,13 +23,13 @@ from .abi import (
 from .clock import attention, request_stop, retired, spend
 from .fpsingle import settle
 from .layout import (
-    F_EMU_STOP, F_TLB_FLUSH_IDX, H_TRAPS, M_CS, M_CURRENT, M_ENV, M_FP_PC, M_HART, M_HOSTCALLS, M_LEFT, M_LOOP_COUNT,
+    F_EMU_STOP, H_TRAPS, M_CS, M_CURRENT, M_ENV, M_FP_PC, M_HART, M_HOSTCALLS, M_LEFT, M_LOOP_COUNT,
     M_LOOP_EPC, M_LOOP_INSNS, M_LOOP_PC, M_NATURAL, M_PART, M_RUN_LIMIT, M_STEP, M_STOP, M_TRAPS, M_UC, R_BYTES,
     R_COUNT, R_PC, STOP_HOSTCALL, STOP_STEP, STOP_TRAP_LOOP,
 )
-from .mmu import fetch_parcel, host_address, translate
+from .mmu import fetch_parcel, flush_modes, host_address, translate
 from .native import entry, inline
-from .prims import call1, call2, ld8, ld32, ld64, st32, st64
+from .prims import call1, ld8, ld32, ld64, st32, st64
 from .riscv import (
     BREAKPOINT, ECALL_M, ECALL_U, FETCH_ACCESS, FETCH_MISALIGNED, FETCH_PAGE, ILLEGAL, LOAD_ACCESS, LOAD_MISALIGNED,
     LOAD_PAGE,
@@ -59,7 +59,7 @@ def enter(m: int, env: int, cause: int, interrupt: int, tval: int, epc: int) -> 
     status = ld64(env + ENV_MSTATUS)
     if priv < PRV_M and status & MPRV:  # left by an xRET that came straight to this trap
         status &= ~MPRV
-        call2(ld64(m + F_TLB_FLUSH_IDX), ld64(m + M_CS), 1 << PRV_M)
+        flush_modes(m, 1 << PRV_M)
     delegated = ld64(env + ENV_MIDELEG) if interrupt else ld64(env + ENV_MEDELEG)
     code = cause | INTERRUPT if interrupt else cause
     if priv <= PRV_S and (delegated >> cause) & 1:
@@ -84,7 +84,7 @@ def enter(m: int, env: int, cause: int, interrupt: int, tval: int, epc: int) -> 
         vector = ld64(env + ENV_MTVEC)
         st64(env + ENV_PRIV, PRV_M)
         if status & MPRV:  # MPP changed, and with it what M-mode's data accesses see
-            call2(ld64(m + F_TLB_FLUSH_IDX), ld64(m + M_CS), 1 << PRV_M)
+            flush_modes(m, 1 << PRV_M)
             attention(m)
     st64(env + ENV_MSTATUS, stacked)
     pc = vector & ~3

@@ -1,0 +1,1 @@
+"""How the kernel boots: the stages are a table of contents in stages.py."""

@@ -1,0 +1,342 @@
+"""The service: how Python makes a hart execute something in the kernel, and hears of its traps.
+
+        Python                              kernel's text on the hart
+        start()    ── runs ──────────────>  _start
+                   <── ENTRY ─────────────
+                   ── satp mode ─────────>  MMU on, high half
+                   <── SERVICE ───────────  the hart is ready
+        call()     ── command ───────────>  does it
+                   <── TRAP ──────────────  … is interrupted: a handler runs, and may itself call()
+                   ── RETURN ────────────>  … goes on
+                   <── SERVICE: results ──  ready again
+
+The machine stands still while Python runs; every hart is then somewhere in its program, and those that
+are at a host call are *ready*. All harts run while one of them is waited for. One that makes a host call
+meanwhile and is not waited for is given what is queued for it, else parked in IDLE; one that an outer
+call waits for is kept busy in HOLD until that call is reached again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from emulator import Deadlock, Exited, Hart, HostCall, Interrupted, Machine, ResetRequested, Stop, TrapLoop, Watchdog
+from kernel.errors import BootError, CorruptionError
+from kernel.mm.paging import MODES, PagingMode
+from kernel.mm.port import MemoryPort
+from kernel.text.image import KERNEL_CODE_BASE, KernelHeader, to_virtual
+
+from .abi import SSTATUS_SIE, SSTATUS_SPIE, SSTATUS_SPP, Command, HostCallNumber, TrapFrame
+from .errors import CpuDeadlock, CpuError, CpuHung, CpuNotReady, CpuStopped, CpuTrapLoop, GuestExited, GuestReset
+from .trap import TrapHandlers
+
+BUDGET: Final = 10_000_000
+"""Instructions, of all harts, that a command may take."""
+ARGUMENTS: Final = ("a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7")
+ILLEGAL_INSTRUCTION: Final = 2
+SERVICE: Final = HostCallNumber.SERVICE.instruction
+TRAP: Final = HostCallNumber.TRAP.instruction
+ENTRY: Final = HostCallNumber.ENTRY.instruction
+
+
+class Cpus(Protocol):
+    """Something that has CPUs do commands: a Service, or an Smp."""
+
+    def call(self, cpu: int, command: Command, *args: int) -> tuple[int, int]:
+        """The results of `command` on `cpu`."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How the firmware entered the kernel: on which hart, with which device tree (physical address).
+
+    `paging` is the mode that the text has then switched on.
+    """
+
+    hart: int
+    device_tree: int
+    paging: PagingMode
+
+
+class Job:
+    """A command for a parked CPU; `waker` is the hart to be woken when it is done."""
+
+    __slots__ = ("args", "begun", "command", "results", "waker")
+
+    def __init__(self, command: Command, args: tuple[int, ...], waker: int) -> None:
+        self.command, self.args, self.waker = command, args, waker
+        self.begun = False
+        self.results: tuple[int, int] | None = None
+
+
+class Service:
+    """The service of the kernel that was loaded into `machine` (`Machine.boot`), or that runs in it.
+
+    `traps` are its trap handlers, `budget` the instructions that a command may take. Raises BootError
+    if there is no kernel in memory, CorruptionError if its header cannot be right.
+
+    CPU numbers count from 0, the CPU that booted, in the order of starting. Every method that runs the
+    machine raises a CpuError when a hart goes astray; the hart is then left where it was.
+    """
+
+    def __init__(self, machine: Machine, traps: TrapHandlers | None = None, budget: int = BUDGET) -> None:
+        self.machine = machine
+        self.port = MemoryPort(machine.bus)
+        """A port of our own: what the text keeps for itself is not the kernel's memory traffic."""
+        self.header = KernelHeader.read(self.port)
+        self.traps = traps or TrapHandlers()
+        self.budget = budget
+        self.jobs: dict[int, Job] = {}
+        """What is queued for parked CPUs, by CPU."""
+        self._expected: dict[int, bool] = {}  # CPUs that are waited for -> whether a trap from U-mode ends it
+        self._held: dict[int, tuple[int, int]] = {}  # CPUs in HOLD, and the results that they brought
+        self._trapping: dict[int, int] = {}  # CPUs whose trap is being handled -> the frame's address
+        self._service_pc, self._trap_pc = to_virtual(self.header.service_call), to_virtual(self.header.trap_call)
+        machine.answer_host_calls(True)
+        machine.reboot = False
+
+    # --- CPUs -------------------------------------------------------------------------------------------
+
+    def hart(self, cpu: int) -> Hart:
+        """The hart that is CPU `cpu`; BootError if that CPU has not started."""
+        number = self.port.load(self.header.cpus + 8 * cpu) - 1 if 0 <= cpu < self.header.max_cpus else -1
+        if number < 0:
+            raise BootError(f"CPU {cpu} has not started")
+        return self.machine.harts[number]
+
+    def cpu_of(self, hart: int) -> int:
+        """The CPU number of a hart; BootError if it has none."""
+        for cpu in range(self.header.max_cpus):
+            if self.port.load(self.header.cpus + 8 * cpu) == hart + 1:
+                return cpu
+        raise BootError(f"hart {hart} is no CPU of the kernel")
+
+    @property
+    def online(self) -> list[int]:
+        """The CPUs that have started."""
+        return [cpu for cpu in range(self.header.max_cpus) if self.port.load(self.header.cpus + 8 * cpu)]
+
+    def ready(self, cpu: int) -> bool:
+        """Whether the CPU waits for a command."""
+        return cpu in self._held or self.hart(cpu).pc in (self._service_pc, self._trap_pc)
+
+    # --- starting ---------------------------------------------------------------------------------------
+
+    def start(self, mode: int | None = None) -> Entry:
+        """Run the machine from reset until the kernel's text is ready in the high half.
+
+        `mode` is the MODE for satp, 9 for Sv48, 8 for Sv39, 0 for the first of them that the hart has;
+        None chooses by what the board says of its MMU. Raises BootError if the firmware does not get
+        to the kernel, or not in S-mode.
+        """
+        if mode is None:
+            mode = MODES["sv39"].satp_mode if self.machine.board.mmu == "sv39" else 0
+        stop = self.machine.run(max_insns=self.budget)
+        if not isinstance(stop, HostCall) or stop.instruction != ENTRY:
+            raise BootError(f"the kernel was not entered: {stop}")
+        hart = self.machine.harts[stop.hart]
+        if hart.pc != self.header.entry_call or hart.priv != 1:
+            raise BootError(f"the kernel was entered at {hart.pc:#x} with privilege {hart.priv}, "
+                            f"expected {self.header.entry_call:#x} in S-mode")
+        # The text keeps both for us: its first instructions changed neither a0 nor a1.
+        number, device_tree = hart.read("a0"), hart.read("a1")
+        hart.write("a0", mode)
+        hart.pc += 4
+        self.wait(0)
+        satp = hart.read_csr("satp")
+        for paging in MODES.values():
+            if satp >> 60 == paging.satp_mode:
+                return Entry(number, device_tree, paging)
+        raise BootError(f"the kernel's text has set satp to {satp:#x}, a mode that the kernel does not know")
+
+    # --- commands ----------------------------------------------------------------------------------------
+
+    def call(self, cpu: int, command: Command, *args: int) -> tuple[int, int]:
+        """Have a ready CPU do `command`; its results (a0, a1). CpuNotReady if it is not ready."""
+        hart = self._take(cpu)
+        self._give(hart, command, args)
+        return self.wait(cpu)
+
+    def wait(self, cpu: int) -> tuple[int, int]:
+        """Run until the CPU is ready again; its results. To go on after CpuStopped."""
+        return self._until(cpu, False, self.budget)
+
+    def park(self, cpu: int, wake: int) -> None:
+        """Have a ready CPU sleep, and wait for CPU `wake`, which is woken from its sleep by that."""
+        self._give(self._take(cpu), Command.IDLE, (1 << self.hart(wake).id,))
+        self.wait(wake)
+
+    def enter_user(self, cpu: int, frame: int, budget: int | None = None) -> tuple[int, TrapFrame]:
+        """Have a ready CPU go on as the frame at virtual address `frame` says, until it traps from U-mode.
+
+        Returns the address of the frame that the trap has made, and that frame; the CPU is then ready.
+        A `kernel_sp` of 0 is first set to the CPU's present stack pointer. The kernel's own traps go to
+        `traps`, meanwhile. CpuHung if there is no trap within `budget` instructions.
+        """
+        hart = self._take(cpu)
+        entered = self.frame(cpu, frame)
+        if not entered.kernel_sp:
+            entered.kernel_sp = hart.read("sp")
+        self._give(hart, Command.RETURN, (frame,))
+        return self.wait_user(cpu, budget)
+
+    def wait_user(self, cpu: int, budget: int | None = None) -> tuple[int, TrapFrame]:
+        """Go on with `enter_user` after CpuHung or CpuStopped."""
+        where, _ = self._until(cpu, True, budget or self.budget)
+        return where, self.frame(cpu, where)
+
+    def frame(self, cpu: int, vaddr: int) -> TrapFrame:
+        """The trap frame at virtual address `vaddr` of a CPU; CorruptionError if it is not mapped in one piece."""
+        last = TrapFrame.SIZE - 8
+        paddr = vaddr - KERNEL_CODE_BASE
+        if not self.header.kernel_start <= paddr <= self.header.kernel_end - TrapFrame.SIZE:
+            hart = self.hart(cpu)
+            found = hart.translate(vaddr)
+            if found is None or hart.translate(vaddr + last) != found + last or not self.port.has(found, last + 8):
+                raise CorruptionError(f"CPU {cpu} has its trap frame at {vaddr:#x}, where no memory is mapped for it")
+            paddr = found
+        return TrapFrame.at(self.port, paddr)
+
+    # --- running -----------------------------------------------------------------------------------------
+
+    def _take(self, cpu: int) -> Hart:
+        """The CPU's hart, standing at a host call."""
+        hart = self.hart(cpu)
+        if cpu in self._held:
+            del self._held[cpu]
+            self.port.store(self.header.holds + 8 * cpu, 1)
+            self.wait(cpu)
+        elif hart.pc != self._service_pc and hart.pc != self._trap_pc:
+            raise CpuNotReady(f"CPU {cpu} does not wait for a command", hart.id, hart.pc)
+        return hart
+
+    def _give(self, hart: Hart, command: Command, args: tuple[int, ...]) -> None:
+        """Answer the host call that the hart stands at."""
+        write = hart.write
+        write("t0", command)
+        if command is Command.CALL:
+            write("t1", args[0])
+            args = args[1:]
+        for name, value in zip(ARGUMENTS, args, strict=False):
+            write(name, value)
+        hart.pc += 4
+
+    @contextmanager
+    def _expecting(self, cpu: int, user: bool) -> Iterator[None]:
+        outer = self._expected.get(cpu)
+        self._expected[cpu] = user
+        try:
+            yield
+        finally:
+            if outer is None:
+                del self._expected[cpu]
+            else:
+                self._expected[cpu] = outer
+
+    def _until(self, cpu: int, user: bool, budget: int) -> tuple[int, int]:
+        """Run until the CPU makes the SERVICE call, or `user` and it has trapped in U-mode (a0 = the frame)."""
+        hart = self.hart(cpu)
+        number, run = hart.id, self.machine.run
+        stop = run(max_insns=budget)
+        if (type(stop) is HostCall and stop.hart == number and stop.instruction == SERVICE
+                and hart.pc == self._service_pc and not user):
+            return hart.read("a0"), hart.read("a1")
+        began = self.machine.instructions
+        with self._expecting(cpu, user):
+            while True:
+                if not isinstance(stop, HostCall):
+                    raise self._failure(stop, hart, budget)
+                if self._arrived(stop, cpu, user):
+                    return hart.read("a0"), hart.read("a1")
+                if cpu in self._held:  # it arrived while a handler waited for somebody else
+                    return self._held[cpu]
+                left = budget - (self.machine.instructions - began)
+                stop = run(max_insns=left) if left > 0 else Watchdog("instructions", budget, hart.pc)
+
+    def _arrived(self, stop: HostCall, cpu: int, user: bool) -> bool:
+        """Deal with a host call; whether it is the one that is waited for."""
+        hart = self.machine.harts[stop.hart]
+        pc, instruction = hart.pc, stop.instruction
+        if not (pc == self._service_pc and instruction == SERVICE or pc == self._trap_pc and instruction == TRAP):
+            self._refuse(hart, instruction)
+            return False
+        caller = self.cpu_of(hart.id)
+        if pc == self._trap_pc:
+            where = hart.read("a0")
+            if self._trapping.get(caller) == where:  # its handler runs, and waits for somebody else
+                self._hold(caller, hart)
+                return False
+            frame = self.frame(caller, where)
+            if not (frame.from_user and self._expected.get(caller, False)):
+                self._handle(caller, where, frame)
+                self._give(self._take(caller), Command.RETURN, (where,))
+                return False
+        if caller == cpu:
+            return pc == self._trap_pc or not user
+        self._park(caller, hart)
+        return False
+
+    def _handle(self, cpu: int, where: int, frame: TrapFrame) -> None:
+        """Have a trap handled whose frame is at `where`."""
+        outer = self._trapping.get(cpu, 0)
+        self._trapping[cpu] = where
+        try:
+            self.traps.dispatch(cpu, frame)
+        finally:
+            self._trapping[cpu] = outer
+
+    def _hold(self, cpu: int, hart: Hart) -> None:
+        """Keep a CPU busy whose results are of interest later."""
+        self._held[cpu] = hart.read("a0"), hart.read("a1")
+        hold = self.header.holds + 8 * cpu
+        self.port.store(hold, 0)
+        self._give(hart, Command.HOLD, (to_virtual(hold),))
+
+    def _park(self, cpu: int, hart: Hart) -> None:
+        """A CPU that is not waited for at this level has something to tell, or is out of work."""
+        job = self.jobs.get(cpu)
+        if cpu in self._expected:
+            self._hold(cpu, hart)
+        elif job is None:
+            self._give(hart, Command.IDLE, (0,))
+        elif not job.begun:
+            job.begun = True
+            self._give(hart, job.command, job.args)
+        else:
+            del self.jobs[cpu]
+            job.results = hart.read("a0"), hart.read("a1")
+            self._give(hart, Command.IDLE, (1 << job.waker,))
+
+    def _refuse(self, hart: Hart, instruction: int) -> None:
+        """A custom-0 instruction that is not the kernel's: an illegal instruction (privileged specification 4.1)."""
+        status, privilege = hart.read_csr("sstatus"), hart.priv
+        if privilege > 1 or instruction == ENTRY and privilege == 1:
+            raise CpuStopped(f"host call {instruction:#x} with privilege {privilege}", hart.id, hart.pc)
+        stacked = status & ~(SSTATUS_SIE | SSTATUS_SPIE | SSTATUS_SPP)
+        stacked |= (SSTATUS_SPIE if status & SSTATUS_SIE else 0) | (SSTATUS_SPP if privilege else 0)
+        for name, value in (("sepc", hart.pc), ("scause", ILLEGAL_INSTRUCTION), ("stval", instruction),
+                            ("sstatus", stacked), ("priv", 1)):
+            hart.write(name, value)
+        hart.pc = hart.read_csr("stvec") & ~3
+
+    def _failure(self, stop: Stop, hart: Hart, budget: int) -> BaseException:
+        """What the machine's stop means to whoever waits for `hart`."""
+        if isinstance(stop, Interrupted):
+            return KeyboardInterrupt()
+        if isinstance(stop, TrapLoop):
+            hart = self.machine.harts[stop.hart]
+        kind: type[CpuError] = _FAILURES.get(type(stop), CpuStopped)
+        if kind is CpuHung:
+            busy = [self.hart(cpu) for cpu, job in self.jobs.items() if job.begun]
+            if hart.waiting and busy:
+                hart = busy[0]
+            return CpuHung(f"no answer within {budget} instructions", hart.id, hart.pc, stop)
+        return kind(str(stop), hart.id, hart.pc, stop)
+
+
+_FAILURES: Final[dict[type[Stop], type[CpuError]]] = {
+    Watchdog: CpuHung, TrapLoop: CpuTrapLoop, Deadlock: CpuDeadlock, Exited: GuestExited, ResetRequested: GuestReset,
+}

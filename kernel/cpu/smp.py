@@ -1,0 +1,112 @@
+"""The other CPUs: starting them, and having an idle one do something.
+
+        the CPU that Python runs as          CPU n
+        start ── hart_start ──────────────>  entry, its own stack, the kernel's satp ── SERVICE
+                                             IDLE: wfi
+        call  ── queue, IPI ──────────────>  wakes ── SERVICE: the command, then its results
+              <── IPI ─────────────────────  IDLE again
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from kernel.errors import BootError
+
+from .abi import Command
+from .errors import CpuNotReady
+from .sbi import Sbi
+from .service import Job, Service
+
+
+class Smp:
+    """All CPUs of a kernel; `cpu()` is the one that its Python code runs as.
+
+    `call` is Service.call, and reaches parked CPUs too.
+    """
+
+    def __init__(self, service: Service, cpu: Callable[[], int] = int) -> None:
+        self.service = service
+        self.cpu = cpu
+        self.sbi = Sbi(self, service.port, service.header, cpu)
+
+    @property
+    def online(self) -> list[int]:
+        """The CPUs that have started."""
+        return self.service.online
+
+    @property
+    def others(self) -> list[int]:
+        """The harts of the CPUs that have started, but for the one that Python runs as."""
+        me = self.cpu()
+        return [self.service.hart(cpu).id for cpu in self.service.online if cpu != me]
+
+    def start_all(self, satp: int, harts: Iterable[int] | None = None) -> list[int]:
+        """`start` each of `harts` (all of the machine's by default) that has not started; their CPU numbers."""
+        service = self.service
+        known = {service.hart(cpu).id for cpu in service.online}
+        numbers = range(len(service.machine.harts)) if harts is None else harts
+        return [self.start(hart, satp) for hart in numbers if hart not in known]
+
+    def start(self, hart: int, satp: int) -> int:
+        """Start a hart with `satp`, under which the kernel's text must be mapped, and park it; its CPU number.
+
+        Raises BootError if it is a CPU already or no number is left, SbiError if the firmware refuses.
+        """
+        service = self.service
+        online = service.online
+        if hart in {service.hart(cpu).id for cpu in online}:
+            raise BootError(f"hart {hart} has started already, as CPU {service.cpu_of(hart)}")
+        cpu = len(online)
+        if cpu >= service.header.max_cpus:
+            raise BootError(f"no CPU number is left for hart {hart}: the kernel's text has {service.header.max_cpus}")
+        service.port.store(service.header.cpu_satp, satp)
+        job = self._queue(cpu, Command.NOP)  # at once: the hart may get here before hart_start returns
+        try:
+            self.sbi.hart_start(hart, service.header.secondary_start, cpu)
+        except BaseException:
+            service.jobs.pop(cpu, None)
+            raise
+        self._finish(cpu, job)
+        return cpu
+
+    def call(self, cpu: int, command: Command, *args: int) -> tuple[int, int]:
+        """Have a CPU do `command`; its results. A parked CPU is woken for it and parked again."""
+        service = self.service
+        if service.ready(cpu):
+            return service.call(cpu, command, *args)
+        hart = service.hart(cpu)
+        if cpu in service.jobs:
+            raise CpuNotReady(f"CPU {cpu} is still busy with {service.jobs[cpu].command.name}", hart.id, hart.pc)
+        return self._finish(cpu, self._queue(cpu, command, *args), 1 << hart.id)
+
+    def _queue(self, cpu: int, command: Command, *args: int) -> Job:
+        """Have the CPU find a command when it next asks, and wake us afterwards."""
+        job = self.service.jobs[cpu] = Job(command, args, self.service.hart(self._waker()).id)
+        return job
+
+    def _waker(self) -> int:
+        """The CPU that waits for a parked one: a ready CPU, the one that Python runs as if it is."""
+        service = self.service
+        for cpu in (self.cpu(), *service.online):
+            if service.ready(cpu):
+                return cpu
+        hart = service.hart(self.cpu())
+        raise CpuNotReady("no CPU waits for a command", hart.id, hart.pc)
+
+    def _finish(self, cpu: int, job: Job, mask: int = 0) -> tuple[int, int]:
+        """Wait for `job`, after an IPI to the harts in `mask`; its results. The IPI that ends it is always taken."""
+        service, waker = self.service, self._waker()
+        try:
+            while True:
+                service.call(waker, Command.IDLE, mask)
+                if job.results is not None:
+                    return job.results
+                mask = 0
+        except BaseException:
+            if not job.begun:
+                service.jobs.pop(cpu, None)
+            elif service.ready(cpu):  # it has trapped: put it to sleep as it is, and have the waker back
+                service.jobs.pop(cpu, None)
+                service.park(cpu, waker)
+            raise

@@ -1,0 +1,143 @@
+"""Unique frames: one page with a single holder, who may change its metadata (OSTD `mm/frame/unique.rs`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from kernel.errors import CorruptionError, MetaTypeError
+from kernel.mm.io.reader import VmReader
+from kernel.mm.io.writer import VmWriter
+from kernel.mm.paging import PAGE_SIZE
+
+from .frame import Frame, require_untyped
+from .handle import Handle
+from .meta import BUSY, REF_COUNT, UNIQUE, VTABLE
+from .meta_type import Accessible, FrameMeta
+
+if TYPE_CHECKING:
+    from kernel.mm.context import Mm
+
+M = TypeVar("M", bound=FrameMeta)
+N = TypeVar("N", bound=FrameMeta)
+
+
+class UniqueFrame(Handle, Generic[M]):
+    """The only reference to a frame with metadata of type `M`, which is never Accessible."""
+
+    __slots__ = ("_paddr", "_type")
+
+    _paddr: int
+    _type: type[M]
+
+    @staticmethod
+    def require_allowed(kind: type[FrameMeta]) -> None:
+        """MetaTypeError for Accessible metadata: a look-up by address would break uniqueness (R1.4)."""
+        if issubclass(kind, Accessible):
+            raise MetaTypeError(f"{kind.type_name()} is Accessible: its frames can be looked up by address, "
+                                "so no UniqueFrame can have it")
+
+    @classmethod
+    def _adopt(cls, mm: Mm, paddr: int, kind: type[N]) -> UniqueFrame[N]:
+        frame: UniqueFrame[Any] = object.__new__(cls)
+        frame._mm, frame._paddr, frame._type, frame._held = mm, paddr, kind, True
+        return frame
+
+    @classmethod
+    def _claim(cls, mm: Mm, paddr: int, meta: N, *, free: bool) -> UniqueFrame[N]:
+        cls.require_allowed(type(meta))
+        mm.slots.claim(paddr, meta, UNIQUE, free=free)
+        return cls._adopt(mm, paddr, type(meta))
+
+    @classmethod
+    def from_unused(cls, mm: Mm, paddr: int, meta: N) -> UniqueFrame[N]:
+        """For frame allocators: the free frame at `paddr`, which must be in the allocator's hands.
+
+        Everybody else gets frames from FrameAllocOptions (R2.2). Raises NotAligned, OutOfBound, InUse,
+        Busy, Unique, and FrameMisuse for a frame that was handed out.
+        """
+        return cls._claim(mm, paddr, meta, free=True)
+
+    def _release(self) -> None:
+        slot = self._mm.slots.base + (self._paddr >> 6)
+        self._mm.port.store(slot + REF_COUNT, BUSY)
+        self._mm.slots.drop_last(self._paddr, slot, UNIQUE)
+
+    def __repr__(self) -> str:
+        return f"<UniqueFrame {self._paddr:#x} {self._type.type_name()}{'' if self._held else ', gone'}>"
+
+    @property
+    def paddr(self) -> int:
+        """Physical address of the frame's first byte."""
+        return self._paddr
+
+    @property
+    def size(self) -> int:
+        """4096."""
+        return PAGE_SIZE
+
+    @property
+    def meta(self) -> M:
+        """The metadata, where it lies in the slot; setting its fields changes it (`meta_mut`)."""
+        self._check()
+        return self._type.at(self._mm.port, self._mm.slots.base + (self._paddr >> 6))
+
+    meta_mut = meta
+    """The same: who has a unique frame may change it."""
+
+    @property
+    def dyn_meta(self) -> FrameMeta:
+        """The metadata as the type that the slot says it is (`dyn_meta_mut`)."""
+        self._check()
+        return self._mm.slots.kind(self._paddr).at(self._mm.port, self._mm.slots.base + (self._paddr >> 6))
+
+    def repurpose(self, meta: N) -> UniqueFrame[N]:
+        """The same frame with other metadata: the old one is dropped. MetaTypeError for Accessible metadata."""
+        self._check()
+        self.require_allowed(type(meta))
+        mm, slot = self._mm, self._mm.slots.base + (self._paddr >> 6)
+        vtable = mm.types.vtable(type(meta))
+        mm.slots.kind(self._paddr).at(mm.port, slot).on_drop(mm, self._paddr)
+        self._take()
+        mm.port.store(slot + VTABLE, vtable)
+        mm.port.write(slot, meta.to_bytes())
+        return UniqueFrame._adopt(mm, self._paddr, type(meta))
+
+    def reset_as_unused(self) -> None:
+        """For frame allocators: drop the metadata, and leave the frame in the allocator's hands."""
+        self._check()
+        self._mm.slots.reset(self._paddr, self._mm.slots.base + (self._paddr >> 6))
+        self._take()
+
+    def into_frame(self) -> Frame[M]:
+        """The frame as one that can have more holders (`From<UniqueFrame> for Frame`)."""
+        self._take()
+        self._mm.port.store(self._mm.slots.base + (self._paddr >> 6) + REF_COUNT, 1)
+        return Frame._adopt(self._mm, self._paddr, self._type)
+
+    def into_raw(self) -> int:
+        """Give up the handle but not the frame; the physical address, for `from_raw`."""
+        self._take()
+        return self._paddr
+
+    @staticmethod
+    def from_raw(mm: Mm, paddr: int, kind: type[N] | None = None) -> UniqueFrame[N]:
+        """The handle given up with `into_raw`; CorruptionError if the frame is not unique, or not of type `kind`."""
+        slot = mm.slots.slot(paddr)
+        if mm.port.load(slot + REF_COUNT) != UNIQUE:
+            raise CorruptionError(f"frame {paddr:#x} is {mm.slots.state(paddr)}; expected a unique one")
+        actual = mm.types.kind(mm.port.load(slot + VTABLE))
+        if kind is not None and not issubclass(actual, kind):
+            raise CorruptionError(f"frame {paddr:#x} has metadata {actual.type_name()}, expected {kind.type_name()}")
+        return UniqueFrame._adopt(mm, paddr, cast("type[N]", actual))
+
+    def reader(self) -> VmReader:
+        """Reads the frame from its start; AccessDenied for a typed frame."""
+        self._check()
+        require_untyped(self._type, self._paddr)
+        return VmReader.from_kernel_space(self._mm, self._mm.paddr_to_vaddr(self._paddr), PAGE_SIZE, self._check)
+
+    def writer(self) -> VmWriter:
+        """Writes the frame from its start; AccessDenied for a typed frame."""
+        self._check()
+        require_untyped(self._type, self._paddr)
+        return VmWriter.from_kernel_space(self._mm, self._mm.paddr_to_vaddr(self._paddr), PAGE_SIZE, self._check)

@@ -1,6 +1,6 @@
 """The boot's record in static memory: how far it came, and where the large pieces are, for `Kernel.attach`.
 
-    +0 magic  +8 phase  +16 satp mode  +24 cpus  +32 kernel root table  +40 boot info  +48 its size
+    +0 magic  +8 phase  +16 satp mode  +24 cpus  +32 boot info  +40 its size
 """
 
 from __future__ import annotations
@@ -75,28 +75,19 @@ class BootRecord:
         self._port.store(self._area + 24, count)
 
     @property
-    def kernel_root(self) -> int:
-        """Physical address of the kernel's root page table, 0 before there is one."""
-        return self._port.load(self._area + 32)
-
-    @kernel_root.setter
-    def kernel_root(self, paddr: int) -> None:
-        self._port.store(self._area + 32, paddr)
-
-    @property
     def boot_info(self) -> int:
         """Kernel virtual address of the boot information in the heap, 0 before it is there."""
-        return self._port.load(self._area + 40)
+        return self._port.load(self._area + 32)
 
     @boot_info.setter
     def boot_info(self, address: int) -> None:
-        self._port.store(self._area + 40, address)
+        self._port.store(self._area + 32, address)
 
     @property
     def boot_info_size(self) -> int:
         """Its bytes."""
-        return self._port.load(self._area + 48)
+        return self._port.load(self._area + 40)
 
     @boot_info_size.setter
     def boot_info_size(self, size: int) -> None:
-        self._port.store(self._area + 48, size)
+        self._port.store(self._area + 40, size)

@@ -20,5 +20,5 @@ def amount(size: int) -> str:
 
 def orders(allocator: FrameAllocator) -> str:
     """Free blocks of the global pool by order: `2x0 1x3 …`, orders without any left out."""
-    counts = [(order, allocator.pools.global_pool.chunk_count(order)) for order in range(allocator.pools.global_pool.orders)]
+    counts = [(order, allocator.pools.global_set.chunk_count(order)) for order in range(allocator.pools.global_set.orders)]
     return " ".join(f"{count}x{order}" for order, count in counts if count) or "none"

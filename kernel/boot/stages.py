@@ -26,7 +26,6 @@ from dataclasses import dataclass
 from kernel.boot.booting import Booting, Outcome, StageReport
 from kernel.boot.device_tree import read_device_tree
 from kernel.boot.early_info import EarlyInfo
-from kernel.cpu.sbi import Sbi
 from kernel.cpu.service import Service
 from kernel.cpu.smp import Smp
 from kernel.cpu.tlb import Tlb
@@ -37,10 +36,12 @@ from kernel.mm.frame.allocator import FrameDispatch
 from kernel.mm.frame.early import EarlyFrameAllocator
 from kernel.mm.frame.meta import MetaSlots
 from kernel.mm.heap.dispatch import AllocDispatch
+from kernel.mm.kspace.kernel_page_table import DATA
 from kernel.mm.kspace.kernel_space import KernelSpace
 from kernel.mm.layout import Layout
 from kernel.mm.page_table.boot_pt import BootPageTable
-from kernel.mm.paging import PAGE_SIZE
+from kernel.mm.page_table.node import tables_in
+from kernel.mm.paging import ENTRIES, PAGE_SIZE
 from kernel.mm.port import MemoryPort
 from kernel.mm.statics import CPU_LOCAL_SIZE, Statics
 from kernel.mm.watchdog import Watchdog
@@ -70,7 +71,7 @@ def enter(boot: Booting) -> Outcome:
     port, header = MemoryPort(boot.machine.bus), service.header
     boot.mm = mm = Mm(port, entry.paging, Statics.create(port, header.statics, header.statics_size))
     boot.smp = Smp(service, lambda: mm.cpu)
-    boot.sbi = Sbi(boot.smp, port, header, lambda: mm.cpu)
+    boot.sbi = boot.smp.sbi
     boot.tlb = mm.tlb = Tlb(boot.smp)
     BootRecord.create(mm.statics, entry.paging)
     return Outcome(
@@ -113,16 +114,14 @@ def cpu_local(boot: Booting) -> Outcome:
 
 def frame_metadata(boot: Booting) -> Outcome:
     """Make a slot for each frame, map the slots, and mark the frames that no allocator will ever have."""
-    mm, header, early = boot.mm, boot.service.header, boot.early
+    mm, early = boot.mm, boot.early
     boot.meta = meta = meta_init.init(mm.port, boot.early_info.regions, early, mm.paging.linear_size)
-    root = header.boot_root_sv39 if mm.paging.name == "sv39" else header.boot_root_sv48
-    boot.boot_page_table = BootPageTable(
-        mm, root, lambda: early.need(Layout(PAGE_SIZE, PAGE_SIZE), "a node of the boot page table"))
-    boot.boot_page_table.map_metadata(meta.paddr, meta.first_paddr, meta.size)
+    boot.boot_page_table = BootPageTable.from_current_pt(
+        mm, mm.tlb.satp, lambda: early.need(Layout(PAGE_SIZE, PAGE_SIZE), "a node of the boot page table"))
+    boot.boot_page_table.map_range(mm.paging.meta_base + (meta.first_paddr >> 6), meta.paddr, meta.size, DATA)
     meta.publish(mm.statics)
     mm.slots = MetaSlots(mm, meta.base, meta.max_paddr, meta.first_paddr)
     marked = meta_init.mark_regions(mm, boot.early_info.regions, early, meta)
-    boot.boot_page_table.metadata_ready()
     BootRecord(mm.statics).phase = Phase.METADATA
     count = sum(mark.end - mark.start >> 12 for mark in marked)
     return Outcome(
@@ -159,10 +158,9 @@ def heap(boot: Booting) -> Outcome:
 def kernel_page_table(boot: Booting) -> Outcome:
     """Map all of physical memory, the metadata and the kernel's code in a page table of the kernel's own."""
     mm, header = boot.mm, boot.service.header
-    mm.kspace = KernelSpace.create(mm, boot.meta, (header.kernel_start, header.kernel_end))
-    record = BootRecord(mm.statics)
-    record.kernel_root, record.phase = mm.kspace.root_paddr, Phase.PAGE_TABLE
-    nodes = mm.kspace.node_count()
+    mm.kspace = KernelSpace.init(mm, boot.meta, (header.kernel_start, header.kernel_end))
+    BootRecord(mm.statics).phase = Phase.PAGE_TABLE
+    nodes = _tables(mm, mm.kspace.root_paddr, mm.paging.levels)
     return Outcome({"root": mm.kspace.root_paddr, "nodes": nodes},
                    [f"root at {mm.kspace.root_paddr:#x}, {nodes} page-table frames ({amount(nodes * PAGE_SIZE)})"])
 
@@ -170,8 +168,7 @@ def kernel_page_table(boot: Booting) -> Outcome:
 def activate(boot: Booting) -> Outcome:
     """Have the hart write satp; it goes on executing in the high half."""
     mm = boot.mm
-    boot.tlb.activate(mm.paging.satp(mm.kspace.root_paddr))
-    boot.tlb.sfence_everything()
+    mm.kspace.first_activate()
     pc = boot.service.hart(0).pc
     return Outcome({"satp": boot.tlb.satp, "pc": pc}, [f"satp {boot.tlb.satp:#x}, pc {pc:#x}"])
 
@@ -195,8 +192,10 @@ def smp(boot: Booting) -> Outcome:
 
 def dismiss_boot_page_table(boot: Booting) -> Outcome:
     """Free the frames of the boot page table, which no CPU uses any more."""
-    freed = boot.boot_page_table.dismiss()
-    return Outcome({"frames_freed": freed}, [f"{freed} frames freed"])
+    cpus = range(boot.mm.cpu_locals.count)
+    for cpu in cpus:
+        boot.boot_page_table.dismiss(cpu)
+    return Outcome({"cpus": len(cpus)}, [f"dismissed by {len(cpus)} CPUs"])
 
 
 def ready(boot: Booting) -> Outcome:
@@ -208,6 +207,13 @@ def ready(boot: Booting) -> Outcome:
         free = inner.load_total_free_size()
         return Outcome({"free_bytes": free}, [f"{amount(free)} free", "free blocks by order: " + orders(inner)])
     return Outcome({}, ["kernel ready"])
+
+
+def _tables(mm: Mm, table: int, level: int) -> int:
+    """How many tables a page table has."""
+    if level == 1:
+        return 1
+    return 1 + sum(_tables(mm, child, level - 1) for _, child in tables_in(mm, table, 0, ENTRIES))
 
 
 def _watchdog(boot: Booting, injected: bool) -> Watchdog | None:

@@ -275,7 +275,9 @@ class Service:
                 self._give(self._take(caller), Command.RETURN, (where,))
                 return False
         if caller == cpu:
-            return pc == self._trap_pc or not user
+            if user and pc == self._service_pc:
+                raise CpuStopped("a frame of the kernel, not of user code, was entered", hart.id, pc, stop)
+            return True
         self._park(caller, hart)
         return False
 

@@ -44,6 +44,9 @@ class TlbPort(Protocol):
     def sfence_all(self) -> None:
         """sfence.vma for all addresses of ASID 0 on this CPU; global entries stay."""
 
+    def sfence_everything(self) -> None:
+        """sfence.vma for everything on this CPU, global entries too."""
+
     def sfence_page(self, vaddr: int) -> None:
         """sfence.vma for one page on this CPU."""
 

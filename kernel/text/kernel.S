@@ -145,21 +145,21 @@ secondary_high:
     .balign 8
 /* In the order of Command in kernel/cpu/abi.py. */
 commands:
-    .quad   nop
-    .quad   activate
-    .quad   sfence_all
-    .quad   sfence_asid
-    .quad   sfence_page
-    .quad   sfence_range
-    .quad   load
-    .quad   store
-    .quad   fetch
-    .quad   call_function
-    .quad   call_sbi
-    .quad   idle
-    .quad   hold
-    .quad   enable_interrupts
-    .quad   user_return
+    .quad   do_nop
+    .quad   do_activate
+    .quad   do_sfence_all
+    .quad   do_sfence_asid
+    .quad   do_sfence_page
+    .quad   do_sfence_range
+    .quad   do_load
+    .quad   do_store
+    .quad   do_fetch
+    .quad   do_call
+    .quad   do_ecall
+    .quad   do_idle
+    .quad   do_hold
+    .quad   do_enable_interrupts
+    .quad   do_return
 commands_end:
 
 /* --- The service loop ----------------------------------------------------------------------------------------------- */
@@ -190,52 +190,52 @@ dispatch:
     jr      t2
 1:  ebreak                                      /* no such command: the host's mistake */
 
-nop:
+do_nop:
     j       done
 
 /* activate(satp) -> satp as it is then */
-activate:
+do_activate:
     csrw    satp, a0
     sfence.vma
     csrr    a0, satp
     li      a1, 0
     j       service
 
-sfence_all:
+do_sfence_all:
     sfence.vma
     j       done
 
 /* sfence_asid(asid): global entries may stay */
-sfence_asid:
+do_sfence_asid:
     sfence.vma zero, a0
     j       done
 
 /* sfence_page(va) */
-sfence_page:
+do_sfence_page:
     sfence.vma a0
     j       done
 
 /* sfence_range(va, pages) */
-sfence_range:
+do_sfence_range:
     beqz    a1, done
     sfence.vma a0
     li      t0, 4096
     add     a0, a0, t0
     addi    a1, a1, -1
-    j       sfence_range
+    j       do_sfence_range
 
-/* call_function(t1 = va, a0 ... a7) -> a0, a1 as the function returns them */
-call_function:
+/* call(t1 = va, a0 ... a7) -> a0, a1 as the function returns them */
+do_call:
     jalr    t1
     j       service
 
-/* call_sbi(a0 ... a5, a6 = function, a7 = extension) -> error, value */
-call_sbi:
+/* ecall(a0 ... a5, a6 = function, a7 = extension) -> error, value */
+do_ecall:
     ecall
     j       service
 
 /* idle(hart mask) -> SBI error, pending interrupts: send those harts an IPI, and wait for an enabled interrupt */
-idle:
+do_idle:
     beqz    a0, 1f
     li      a1, 0
     li      a6, 0
@@ -252,13 +252,13 @@ idle:
     j       service
 
 /* hold(va): wait until the word there is not 0 */
-hold:
+do_hold:
     ld      t0, (a0)
-    beqz    t0, hold
+    beqz    t0, do_hold
     j       done
 
-/* enable_interrupts(sie) -> sie as it was. They interrupt user code only; the kernel looks for them in `idle`. */
-enable_interrupts:
+/* enable_interrupts(sie) -> sie as it was. They interrupt user code only; the kernel looks for them in do_idle. */
+do_enable_interrupts:
     csrrw   a0, sie, a0
     li      a1, 0
     j       service
@@ -277,7 +277,7 @@ enable_interrupts:
 .endm
 
 /* load(va, size, as user data if not 0) -> 0, value; or scause, stval */
-load:
+do_load:
     beqz    a2, 1f
     li      t0, SSTATUS_SUM
     csrs    sstatus, t0
@@ -297,7 +297,7 @@ load:
     j       probed
 
 /* store(va, size, value, as user data if not 0) -> 0, 0; or scause, stval */
-store:
+do_store:
     beqz    a3, 1f
     li      t0, SSTATUS_SUM
     csrs    sstatus, t0
@@ -318,7 +318,7 @@ store:
     j       probed
 
 /* fetch(va) -> 0, a0 as the function there returns it; or scause, stval of its first instruction */
-fetch:
+do_fetch:
     andi    t1, a0, -2
     jalr    t1                                  /* t1 and ra tell the trap handler that it was this jump */
 fetched:
@@ -413,9 +413,10 @@ trap_call:
     sd      t3, FRAME_X(11)(sp)
     mv      a0, sp
 
-/* user_return(frame): go on where the frame says, in U-mode or in the kernel */
+/* return(frame): go on where the frame says, in U-mode or in the kernel */
     .globl  user_return
 user_return:
+do_return:
     mv      sp, a0
     ld      t0, FRAME_SSTATUS(sp)
     andi    t1, t0, SSTATUS_SPP
@@ -499,7 +500,7 @@ cpus:                                           /* of each CPU: its hart's id + 
 cpu_satp:                                       /* what a CPU that starts puts into satp */
     .quad   0
     .balign 64
-holds:                                          /* what each CPU waits for in `hold` */
+holds:                                          /* what each CPU waits for in do_hold */
     .fill   MAX_CPUS, 8, 0
 
     .bss

@@ -1,8 +1,5 @@
-"""Fixtures: a booted kernel, and its memory manager."""
-import sys
-sys.path.insert(0, "/tmp")
-import pytest
-@pytest.fixture
-def mm():
-    from kharness import make_mm
-    return make_mm()
+"""The fixtures `kernel` and `mm` for tests of the kernel."""
+
+from tests.helpers.kernels import kernel, mm
+
+__all__ = ["kernel", "mm"]

@@ -162,7 +162,7 @@ class AllocDispatch:
     def _find(self, operation: str, address: int, layout: Layout, info: SlotInfo | None) -> tuple[int, int]:
         """The word and the bit that say whether the slot is live; HeapMisuse if there is no such slot."""
         paddr, slots, port = address - self._linear, self._slots, self._port
-        if not 0 <= paddr < slots.max_paddr:
+        if not slots.first_paddr <= paddr < slots.max_paddr:
             self._misuse(operation, address, layout, "not in the linear mapping of memory")
         meta = slots.base + (paddr >> 12 << 6)
         vtable, count = port.load(meta + VTABLE), port.load(meta + REF_COUNT)

@@ -97,7 +97,7 @@ class LiveMaps:
     def _find(self, unit: int) -> tuple[int, int]:
         """The metadata slot of the unit's frame, and the unit's bit."""
         mm, frame = self._mm, unit & -PAGE_SIZE
-        if not unit % UNIT_SIZE and 0 <= unit < mm.slots.max_paddr:
+        if not unit % UNIT_SIZE and mm.slots.first_paddr <= frame < mm.slots.max_paddr:
             slot = mm.slots.slot(frame)
             if mm.port.load(slot + VTABLE) == mm.types.vtable(LiveMapMeta):
                 return slot, 1 << (unit - frame) // UNIT_SIZE

@@ -226,7 +226,7 @@ class SlabFinder:
         """Whether `address` is that of an allocated, not live slot of a slab of `size`-byte slots."""
         paddr = address - self._linear
         slots, port = self._slots, self._port
-        if paddr & size - 1 or not 0 <= paddr < slots.max_paddr:
+        if paddr & size - 1 or not slots.first_paddr <= paddr < slots.max_paddr:
             return False
         meta = slots.base + (paddr >> 12 << 6)
         counts = port.load(meta + COUNTS)

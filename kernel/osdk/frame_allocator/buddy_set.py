@@ -43,7 +43,7 @@ class BuddySet:
     so that no two chunks of a set are buddies, but for two of the highest order.
     """
 
-    __slots__ = ("_address", "_chains", "_end", "_lists", "_port", "_slots", "_virtual", "_vtable", "_mm", "name",
+    __slots__ = ("_address", "_chains", "_end", "_first", "_lists", "_port", "_slots", "_virtual", "_vtable", "_mm", "name",
                  "orders")
 
     def __init__(self, mm: Mm, address: int, orders: int, name: str = "buddy set") -> None:
@@ -51,7 +51,7 @@ class BuddySet:
             raise InvalidArgs(f"a buddy set of {orders} orders; expected 1 to {64 - PAGE_SHIFT}")
         self.orders, self.name = orders, name
         self._mm, self._port, self._address, self._lists = mm, mm.port, address, address + LISTS
-        self._slots, self._end = mm.slots.base, mm.slots.max_paddr
+        self._slots, self._first, self._end = mm.slots.base, mm.slots.first_paddr, mm.slots.max_paddr
         self._virtual = mm.slots.to_virtual(0)
         self._vtable = mm.types.vtable(FreeHeadMeta)
         self._chains = [FrameChain(mm, self._lists + HEAD_SIZE * order) for order in range(orders)]
@@ -87,7 +87,7 @@ class BuddySet:
 
     def has_chunk(self, paddr: int, order: int) -> bool:
         """Whether the free chunk of `order` at `paddr` is in this set."""
-        return 0 <= paddr < self._end and self._chains[order].contains_slot(self._slots + (paddr >> 6))
+        return self._first <= paddr < self._end and self._chains[order].contains_slot(self._slots + (paddr >> 6))
 
     # --- insert -------------------------------------------------------------------------------------------------
 
@@ -100,7 +100,7 @@ class BuddySet:
         if not 0 <= order < self.orders:
             raise InvalidArgs(f"{self.name}: there is no order {order} of {self.orders}")
         size = PAGE_SIZE << order
-        if paddr & size - 1 or not 0 <= paddr <= self._end - size:
+        if paddr & size - 1 or not self._first <= paddr <= self._end - size:
             raise InvalidArgs(f"{self.name}: {paddr:#x} cannot be a chunk of order {order} below {self._end:#x}")
         port, slots, virtual = self._port, self._slots, self._virtual
         load, store = port.load, port.store
@@ -114,7 +114,7 @@ class BuddySet:
         try:
             while at < last:
                 buddy = head ^ PAGE_SIZE << order
-                if buddy >= self._end:
+                if not self._first <= buddy < self._end:
                     break
                 other = slots + (buddy >> 6)
                 in_list = load(other + IN_LIST)
@@ -204,7 +204,8 @@ class BuddySet:
             if load(right + VTABLE) != FREE or port.compare_exchange(right + REF_COUNT, UNUSED, BUSY) != UNUSED:
                 for claimed in range(order, half):
                     store(slot + (META_SLOT_SIZE << claimed) + REF_COUNT, UNUSED)
-                self._broken(at, slot, f"its tail {right - slots << 6:#x} is {self._mm.slots.state(right - slots << 6)}")
+                tail = right - slots << 6
+                self._broken(at, slot, f"its tail {tail:#x} is {self._mm.slots.state(tail)}")
         store(before_word, load(slot + NEXT))
         store(following_word, 0)
         store(at + SIZE, load(at + SIZE) - 1)
@@ -234,7 +235,7 @@ class BuddySet:
     def _slot(self, link: int) -> int:
         """Physical address of the slot that a link which is not 0 points to."""
         slot = link - self._virtual
-        if slot & META_SLOT_SIZE - 1 or not self._slots <= slot < self._slots + (self._end >> 6):
+        if slot & META_SLOT_SIZE - 1 or not self._first >> 6 <= slot - self._slots < self._end >> 6:
             raise CorruptionError(f"{self.name}: link {link:#x} is not the address of a metadata slot")
         return slot
 
@@ -252,8 +253,8 @@ class BuddySet:
         return before_word, following_word
 
     def _broken(self, at: int, slot: int, why: str) -> NoReturn:
-        order = (at - self._lists) // HEAD_SIZE
-        raise CorruptionError(f"{self.name}: the chunk {slot - self._slots << 6:#x} in the list of order {order}: {why}")
+        paddr, order = slot - self._slots << 6, (at - self._lists) // HEAD_SIZE
+        raise CorruptionError(f"{self.name}: the chunk {paddr:#x} in the list of order {order}: {why}")
 
     def _refuse(self, paddr: int, size: int) -> NoReturn:
         raise FrameMisuse("insert_chunk", paddr, size, str(self._mm.slots.state(paddr)),

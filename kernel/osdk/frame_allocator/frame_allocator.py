@@ -52,10 +52,12 @@ class FrameAllocator:
     CPU `mm.cpu`.
     """
 
-    __slots__ = ("_cache_offset", "_cpus", "_end", "_mm", "_pool_offset", "_port", "_slots", "free_size", "pools")
+    __slots__ = ("_cache_offset", "_cpus", "_end", "_first", "_pool_offset", "_port", "_slots", "free_size", "mm",
+                 "pools")
 
     def __init__(self, mm: Mm) -> None:
-        self._mm, self._port, self._slots, self._end = mm, mm.port, mm.slots.base, mm.slots.max_paddr
+        self.mm, self._port, self._slots = mm, mm.port, mm.slots.base
+        self._first, self._end = mm.slots.first_paddr, mm.slots.max_paddr
         self.free_size = PerCpuCounter(mm, "free_frames_size")
         self._pool_offset = mm.statics.local_area(POOL_AREA, LocalPool.size_in_memory())
         self._cache_offset = mm.statics.local_area(CACHE_AREA, CACHE_SIZE)
@@ -73,7 +75,7 @@ class FrameAllocator:
 
     def _find_cpus(self) -> None:
         """Look for CPUs that got their local storage since the last time."""
-        mm = self._mm
+        mm = self.mm
         while len(self._cpus) < MAX_CPUS:
             cpu = len(self._cpus)
             try:
@@ -86,7 +88,7 @@ class FrameAllocator:
     def _part(self, cpu: int) -> CpuPart:
         if cpu >= len(self._cpus):
             self._find_cpus()
-            self._mm.cpu_locals.base(cpu)  # BootError if it has none
+            self.mm.cpu_locals.base(cpu)  # BootError if it has none
         return self._cpus[cpu]
 
     # --- GlobalFrameAllocator -----------------------------------------------------------------------------------
@@ -97,7 +99,7 @@ class FrameAllocator:
         That is the answer only when neither the pools nor any CPU's cache could make one up. InvalidArgs
         for a size that is no positive multiple of 4096.
         """
-        size, port, me = layout.size, self._port, self._mm.cpu
+        size, port, me = layout.size, self._port, self.mm.cpu
         part = self._cpus[me] if me < len(self._cpus) else self._part(me)
         if port.compare_exchange(part.lock_word, 0, me + 1):
             part.lock.__enter__()
@@ -137,11 +139,11 @@ class FrameAllocator:
         FrameMisuse, with nothing changed, for what is no range of whole, unused frames, or is in a free
         chunk. A frame that is in a cache is not recognized here: FrameDispatch does that.
         """
-        port, me = self._port, self._mm.cpu
-        if (paddr | size) & PAGE_SIZE - 1 or size <= 0 or not 0 <= paddr <= self._end - size:
+        port, me = self._port, self.mm.cpu
+        if (paddr | size) & PAGE_SIZE - 1 or size <= 0 or not self._first <= paddr <= self._end - size:
             raise FrameMisuse("dealloc", paddr, size, "not a range of whole frames", "what was allocated")
         if port.load(self._slots + (paddr >> 6) + REF_COUNT) != UNUSED:
-            raise FrameMisuse("dealloc", paddr, size, str(self._mm.slots.state(paddr)), "an unused frame")
+            raise FrameMisuse("dealloc", paddr, size, str(self.mm.slots.state(paddr)), "an unused frame")
         part = self._cpus[me] if me < len(self._cpus) else self._part(me)
         if port.compare_exchange(part.lock_word, 0, me + 1):
             part.lock.__enter__()
@@ -163,10 +165,10 @@ class FrameAllocator:
 
         FrameMisuse, with nothing changed, as for `dealloc`.
         """
-        if (paddr | size) & PAGE_SIZE - 1 or size < 0 or not 0 <= paddr <= self._end - size:
+        if (paddr | size) & PAGE_SIZE - 1 or size < 0 or not self._first <= paddr <= self._end - size:
             raise FrameMisuse("add_free_memory", paddr, size, "not a range of whole frames", "free memory")
         if size:
-            me = self._mm.cpu
+            me = self.mm.cpu
             part = self._part(me)
             with part.lock:
                 self.pools.add_free_memory(paddr, size)
@@ -193,10 +195,10 @@ class FrameAllocator:
         False, with nothing changed but where free memory is kept, unless all of them are free. They are the
         caller's then, as after `alloc`. InvalidArgs for what is no range of whole frames.
         """
-        if (paddr | size) & PAGE_SIZE - 1 or size <= 0 or not 0 <= paddr <= self._end - size:
+        if (paddr | size) & PAGE_SIZE - 1 or size <= 0 or not self._first <= paddr <= self._end - size:
             raise InvalidArgs(f"{paddr:#x} ({size} bytes) is not a range of whole frames")
         self.drain()
         taken = self.pools.take_range(paddr, size)
         if taken:
-            self.free_size.sub(self._mm.cpu, size)
+            self.free_size.sub(self.mm.cpu, size)
         return taken

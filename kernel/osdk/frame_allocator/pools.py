@@ -39,7 +39,7 @@ LOCK, SNAPSHOT, GLOBAL_SET, LOCAL_SET = 0, 8, 16, 8
 FEW = 16 * PAGE_SIZE
 """Ranges up to this size are checked word by word, larger ones in columns, which cost more to set up."""
 VERIFIED_SIZE = 4096 * PAGE_SIZE
-"""Ranges up to this size are checked frame by frame; above, at their first frame (the caller's duty is to check all)."""
+"""The first bytes of a range are checked frame by frame; of the rest only FrameDispatch has looked at every frame."""
 
 
 class LocalPool:
@@ -65,12 +65,13 @@ class Pools:
     lock held.
     """
 
-    __slots__ = ("_cpus", "_end", "_mm", "_port", "_slots", "_snapshot", "_vtable", "global_set", "lock")
+    __slots__ = ("_cpus", "_end", "_first", "_mm", "_port", "_slots", "_snapshot", "_vtable", "global_set", "lock")
 
     def __init__(self, mm: Mm, cpus: Callable[[], int]) -> None:
         address = mm.statics.area(AREA, GLOBAL_SET + BuddySet.size_in_memory(MAX_ORDERS))
         self._mm, self._port, self._cpus, self._snapshot = mm, mm.port, cpus, address + SNAPSHOT
         self._slots, self._end, self._vtable = mm.slots.base, mm.slots.max_paddr, mm.types.vtable(FreeHeadMeta)
+        self._first = mm.slots.first_paddr >> 12
         self.lock = SpinLock(mm.port, address + LOCK, "global frame pool", lambda: mm.cpu)
         self.global_set = BuddySet(mm, address + GLOBAL_SET, MAX_ORDERS, "global frame pool")
 
@@ -180,9 +181,9 @@ class Pools:
                 order = load(slot + ORDER)
                 if frame - head >> order == 0:
                     return head << 12, order
-            if not head:
-                return None
             head &= head - 1
+            if head < self._first or not head:
+                return None
 
     def require_loose(self, operation: str, paddr: int, size: int) -> None:
         """FrameMisuse unless the range is of free frames that are in no pool."""

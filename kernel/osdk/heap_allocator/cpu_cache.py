@@ -118,5 +118,5 @@ class ObjectCache:
         return slot
 
     def _disagree(self, said: int) -> NoReturn:
-        raise CorruptionError(f"the object cache of {self._size}-byte slots has {len(self.list.addresses())} of them, but "
-                              f"{said} bytes by its own count: was a slot written after it was freed?")
+        raise CorruptionError(f"the object cache of {self._size}-byte slots has {len(self.list.addresses())} of them, "
+                              f"but {said} bytes by its own count: was a slot written after it was freed?")

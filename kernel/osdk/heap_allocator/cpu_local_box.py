@@ -14,7 +14,7 @@ metadata of a chunk's frames leads from an item's address to its record.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from kernel.errors import BootError, HeapMisuse, InvalidArgs
 from kernel.mm.fields import Struct, u64
@@ -23,6 +23,7 @@ from kernel.mm.frame.handle import Handle
 from kernel.mm.frame.meta import REF_COUNT, VTABLE
 from kernel.mm.frame.meta_type import FrameMeta
 from kernel.mm.frame.segment import Segment
+from kernel.mm.io.pod import PodType, pod_align
 from kernel.mm.layout import Layout
 from kernel.mm.paging import PAGE_SIZE
 from kernel.sync.spin import SpinLock
@@ -30,7 +31,7 @@ from kernel.sync.spin import SpinLock
 if TYPE_CHECKING:
     from kernel.mm.context import Mm
 
-T = TypeVar("T")
+V = TypeVar("V")
 ITEM_SIZES = (8, 16, 32)
 BITMAP, RECORD_SIZE = 40, 104
 _RECORD_LAYOUT = Layout(RECORD_SIZE, 8)
@@ -52,14 +53,6 @@ class Record(Struct):
     used = u64()
 
 
-class Codec(Protocol[T]):
-    """A type of values with a fixed layout: `u64`, a Struct, …"""
-
-    def encode(self, value: T) -> bytes: ...
-
-    def decode(self, data: bytes) -> T: ...
-
-
 class CpuLocalAllocator:
     """Allocates items of `item` bytes, 8, 16 or 32, for all CPUs at once (`CpuLocalAllocator<ITEM_SIZE>`)."""
 
@@ -76,9 +69,10 @@ class CpuLocalAllocator:
     def alloc(self) -> int:
         """Kernel virtual address of CPU 0's copy of a zeroed item; CPU n's is n pages further. NoMemory."""
         mm, port = self._mm, self._mm.port
+        cpus = mm.cpu_locals.count
         with self._lock:
             record, link = self._record(port.load(self._head)), self._head
-            while record is not None and record.used == PAGE_SIZE // self.item:
+            while record is not None and (record.used == PAGE_SIZE // self.item or record.cpus != cpus):
                 link = record.address
                 record = self._record(record.next)
             if record is None:
@@ -87,14 +81,16 @@ class CpuLocalAllocator:
             index = self._first_free(record.address + BITMAP)
             self._flip(record, index)
             record.used += 1
-            start, cpus = record.frames + index * self.item, record.cpus
+            start = record.frames + index * self.item
         for cpu in range(cpus):
             port.fill(start + cpu * PAGE_SIZE, self.item)
         return mm.paddr_to_vaddr(start)
 
     def dealloc(self, address: int) -> None:
-        """Free what `alloc` gave; HeapMisuse for anything else. A chunk that becomes empty goes back if another is, too."""
-        mm = self._mm
+        """Free what `alloc` gave; HeapMisuse for anything else.
+
+        A chunk that becomes empty goes back if another one is empty, too.
+        """
         with self._lock:
             record, index = self._find(address)
             if not self._flip(record, index):
@@ -131,7 +127,7 @@ class CpuLocalAllocator:
 
     def _release_chunk(self, record: Record) -> None:
         """Free an empty chunk, unless it is the only empty one."""
-        mm, link, empty, before = self._mm, self._head, 0, 0
+        mm, link, empty, before = self._mm, self._head, 0, 0  # `before`: the word that links to the chunk
         other = self._record(mm.port.load(link))
         while other is not None:
             empty += not other.used
@@ -148,9 +144,9 @@ class CpuLocalAllocator:
     def _find(self, address: int) -> tuple[Record, int]:
         mm = self._mm
         paddr = address - mm.paging.linear_base
-        if 0 <= paddr < mm.slots.max_paddr:
-            slot = mm.slots.slot(paddr & -PAGE_SIZE)
-            if mm.port.load(slot + VTABLE) == mm.types.vtable(CpuLocalChunkMeta) and mm.port.load(slot + REF_COUNT) == 1:
+        if mm.slots.first_paddr <= paddr < mm.slots.max_paddr:
+            slot, vtable = mm.slots.slot(paddr & -PAGE_SIZE), mm.types.vtable(CpuLocalChunkMeta)
+            if mm.port.load(slot + VTABLE) == vtable and mm.port.load(slot + REF_COUNT) == 1:
                 record = self._record(CpuLocalChunkMeta.at(mm.port, slot).record)
                 if record is not None and record.item == self.item and 0 <= paddr - record.frames < PAGE_SIZE and (
                         not paddr % self.item):
@@ -170,20 +166,26 @@ class CpuLocalAllocator:
         return bool(was >> (index & 63) & 1)
 
 
-class CpuLocalBox(Handle, Generic[T]):
+class CpuLocalBox(Handle, Generic[V]):
     """A variable of which every CPU has its own value; `drop()` or a `with` block frees it (`CpuLocalBox`)."""
 
-    __slots__ = ("_address", "_codec", "_cpus", "_item", "_size")
+    __slots__ = ("_address", "_cpus", "_item", "_kind")
+
+    _address: int
+    _cpus: int
+    _item: int
+    _kind: PodType[V]
 
     @classmethod
-    def _new(cls, mm: Mm, codec: Codec[T], size: int, item: int, address: int) -> CpuLocalBox[T]:
-        box: CpuLocalBox[Any] = object.__new__(cls)
-        box._mm, box._codec, box._size, box._item, box._address = mm, codec, size, item, address
-        box._cpus, box._held = mm.cpu_locals.count, True
+    def _new(cls, mm: Mm, kind: PodType[V], item: int) -> CpuLocalBox[V]:
+        box: CpuLocalBox[V] = object.__new__(cls)
+        box._mm, box._kind, box._item, box._cpus = mm, kind, item, mm.cpu_locals.count
+        box._address = CpuLocalAllocator(mm, item).alloc()
+        box._held = True
         return box
 
     def __repr__(self) -> str:
-        return f"<CpuLocalBox {self._address:#x} ({self._size} bytes a CPU){'' if self._held else ', gone'}>"
+        return f"<CpuLocalBox {self._address:#x} ({self._kind.SIZE} bytes a CPU){'' if self._held else ', gone'}>"
 
     def _release(self) -> None:
         CpuLocalAllocator(self._mm, self._item).dealloc(self._address)
@@ -195,36 +197,37 @@ class CpuLocalBox(Handle, Generic[T]):
             raise BootError(f"CPU {cpu} has no value of {self!r}: there were {self._cpus} CPUs")
         return self._address + cpu * PAGE_SIZE
 
-    def get_on_cpu(self, cpu: int) -> T:
+    def get_on_cpu(self, cpu: int) -> V:
         """CPU `cpu`'s value."""
-        return self._codec.decode(self._mm.port.read(self._mm.vaddr_to_paddr(self.address_on(cpu)), self._size))
+        paddr = self._mm.vaddr_to_paddr(self.address_on(cpu))
+        return self._kind.decode(self._mm.port.read(paddr, self._kind.SIZE))
 
-    def set_on_cpu(self, cpu: int, value: T) -> None:
+    def set_on_cpu(self, cpu: int, value: V) -> None:
         """Set CPU `cpu`'s value."""
-        self._mm.port.write(self._mm.vaddr_to_paddr(self.address_on(cpu)), self._codec.encode(value))
+        self._mm.port.write(self._mm.vaddr_to_paddr(self.address_on(cpu)), self._kind.encode(value))
 
-    def get(self) -> T:
+    def get(self) -> V:
         """The value of the CPU that the kernel runs as."""
         return self.get_on_cpu(self._mm.cpu)
 
-    def set(self, value: T) -> None:
+    def set(self, value: V) -> None:
         """Set the value of the CPU that the kernel runs as."""
         self.set_on_cpu(self._mm.cpu, value)
 
 
-def alloc_cpu_local(mm: Mm, kind: type[Any], init: Callable[[int], Any]) -> CpuLocalBox[Any]:
-    """A variable of type `kind` (`u64`, a Struct, …) for every CPU; CPU n's starts as `init(n)` (`alloc_cpu_local`).
+def alloc_cpu_local(mm: Mm, kind: PodType[V], init: Callable[[int], V]) -> CpuLocalBox[V]:
+    """A variable of the Pod type `kind` (`u64`, a Pod struct, …) for every CPU; CPU n's starts as `init(n)`.
 
-    InvalidArgs for types of more than 32 bytes or of none; NoMemory. Contents are `kind`'s bytes, aligned to its size
-    rounded up to 8, 16 or 32.
+    InvalidArgs for types of more than 32 bytes, or of none; NoMemory; what `init` raises (`alloc_cpu_local`).
+    Values lie at multiples of the type's size rounded up to 8, 16 or 32.
     """
-    size, align = _layout_of(kind)
+    size, align = kind.SIZE, pod_align(kind)
     need = max(size, align)
     item = next((item for item in ITEM_SIZES if need <= item), 0)
     if not item or not size:
-        raise InvalidArgs(f"a CPU-local {kind.__name__} of {size} bytes: 1 to {ITEM_SIZES[-1]} can be allocated")
-    address = CpuLocalAllocator(mm, item).alloc()
-    box: CpuLocalBox[Any] = CpuLocalBox._new(mm, kind, size, item, address)
+        raise InvalidArgs(f"a CPU-local value of {size} bytes at a multiple of {align}: 1 to {ITEM_SIZES[-1]} bytes "
+                          "can be allocated")
+    box = CpuLocalBox._new(mm, kind, item)
     try:
         for cpu in range(mm.cpu_locals.count):
             box.set_on_cpu(cpu, init(cpu))
@@ -232,8 +235,3 @@ def alloc_cpu_local(mm: Mm, kind: type[Any], init: Callable[[int], Any]) -> CpuL
         box.drop()
         raise
     return box
-
-
-def _layout_of(kind: type[Any]) -> tuple[int, int]:
-    size = int(kind.SIZE)
-    return size, int(getattr(kind, "ALIGN", size))

@@ -205,7 +205,7 @@ def test_a_reader_dies_with_its_frame(mm: Mm) -> None:
         lambda: writer.write_val(u8, 1), lambda: writer.write_bytes(b"a"), lambda: writer.write_once(u8, 1),
         lambda: writer.fill_zeros(1), lambda: writer.write(VmReader.from_slice(b"a")),
         lambda: to_fallible.write_bytes(b"a"), lambda: to_fallible.fill_zeros(1), lambda: to_fallible.write_val(u8, 1),
-        lambda: to_fallible.skip(1).atomic_compare_exchange(reader, 0, 0),
+        lambda: to_fallible.skip(4).atomic_compare_exchange(reader.clone().skip(3), 0, 0),
     ]
     for attempt in attempts:
         with pytest.raises(UseAfterMove):

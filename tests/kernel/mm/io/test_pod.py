@@ -184,7 +184,7 @@ def test_a_value_of_another_struct_is_refused() -> None:
 
     buffer = bytearray(8)
     with pytest.raises(PodError, match="Other given, expected Point"):
-        VmWriter.from_slice(buffer).write_val(Point, Other(z=1))  # type: ignore[arg-type]
+        VmWriter.from_slice(buffer).write_val(Point, Other(z=1))
     assert buffer == bytes(8)
 
 

@@ -1,0 +1,160 @@
+"""The kernel: a machine's memory, managed.
+
+    from kernel import Kernel
+    from kernel.mm import FrameAllocOptions
+    kernel = Kernel.boot()
+    with FrameAllocOptions(kernel.mm).alloc_frame() as frame:
+        print(kernel, frame)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from emulator import Machine
+from kernel.boot.boot_record import BootRecord, Phase
+from kernel.boot.booting import Booting, Choices, StageReport
+from kernel.boot.early_info import EarlyInfo
+from kernel.boot.stages import STAGES, run_stage
+from kernel.cpu.sbi import Sbi
+from kernel.cpu.service import Service
+from kernel.cpu.smp import Smp
+from kernel.cpu.tlb import Tlb
+from kernel.errors import BootError
+from kernel.mm.context import Mm
+from kernel.mm.frame.allocator import FrameDispatch
+from kernel.mm.frame.meta import MetaSlots
+from kernel.mm.frame.meta_init import MetaRegion
+from kernel.mm.heap.dispatch import AllocDispatch
+from kernel.mm.kspace.kernel_space import KernelSpace
+from kernel.mm.port import MemoryPort
+from kernel.mm.statics import Statics
+from kernel.osdk.frame_allocator.frame_allocator import FrameAllocator
+from kernel.osdk.heap_allocator.heap_allocator import HeapAllocator
+from kernel.text.image import firmware_image, kernel_image
+
+
+class Kernel:
+    """A kernel on `machine`; made by `boot` or `attach`, ended by `close` or a `with` block.
+
+    `mm` is its memory manager, the first argument of everything in kernel.mm. The machine's harts stand
+    still while Python runs; what needs one of them (a TLB flush, an SBI call) runs it for a moment.
+    """
+
+    def __init__(self, machine: Machine, mm: Mm, service: Service, smp: Smp, reports: tuple[StageReport, ...]) -> None:
+        self.machine, self.mm, self.service, self.smp, self.reports = machine, mm, service, smp, reports
+
+    @classmethod
+    def boot(cls, machine: Machine | None = None, choices: Choices | None = None, *, bootargs: str = "",
+             initrd: bytes | None = None, on_stage: Callable[[StageReport], None] | None = None) -> Kernel:
+        """Load our firmware and kernel into `machine` (by default one hart and 128 MiB), and boot.
+
+        `on_stage` is called after each stage. Raises BootError, a CpuError when a hart goes astray, and
+        what the emulator raises for images that do not fit.
+        """
+        machine = Machine() if machine is None else machine
+        machine.boot(kernel=kernel_image(), firmware=firmware_image(), bootargs=bootargs, initrd=initrd)
+        return cls.start(machine, choices, on_stage=on_stage)
+
+    @classmethod
+    def start(cls, machine: Machine, choices: Choices | None = None, *,
+              on_stage: Callable[[StageReport], None] | None = None) -> Kernel:
+        """Boot a machine that has the kernel's image loaded and has not run yet: with other firmware, for instance."""
+        boot = Booting(machine, choices or Choices())
+        for stage in STAGES:
+            report = run_stage(boot, stage)
+            if on_stage is not None:
+                on_stage(report)
+        return cls(machine, boot.mm, boot.service, boot.smp, tuple(boot.reports))
+
+    @classmethod
+    def attach(cls, machine: Machine, choices: Choices | None = None) -> Kernel:
+        """The kernel that is in `machine`'s memory: nothing is run, nothing is changed.
+
+        For a machine that was restored, or whose Kernel object is gone. Injected allocators must be given
+        again in `choices`; they must be able to find their state. Raises BootError or CorruptionError when
+        there is no kernel, or its boot never came to the metadata.
+        """
+        chosen = choices or Choices()
+        service = Service(machine)
+        port, header = MemoryPort(machine.bus), service.header
+        statics = Statics(port, header.statics, header.statics_size)
+        record = BootRecord(statics)
+        phase = record.phase
+        mm = Mm(port, record.paging, statics)
+        smp = Smp(service, lambda: mm.cpu)
+        mm.tlb = Tlb(smp)
+        meta = MetaRegion.load(statics)
+        if meta is None:
+            raise BootError(f"the kernel in memory has not booted: it came to the phase {phase.name.lower()}")
+        mm.slots = MetaSlots(mm, meta.base, meta.max_paddr, meta.first_paddr)
+        if phase >= Phase.FRAMES:
+            mm.frame_allocator = FrameDispatch(mm, (chosen.frame_allocator or FrameAllocator)(mm))
+        if phase >= Phase.HEAP:
+            mm.heap = AllocDispatch(mm, (chosen.heap_allocator or HeapAllocator)(mm))
+        if phase >= Phase.PAGE_TABLE:
+            mm.kspace = KernelSpace(mm)
+        return cls(machine, mm, service, smp, ())
+
+    # --- what it is -----------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        return f"<Kernel {self.mm.paging.name}, {self.mm.cpu_locals.count} CPUs, {self.phase.name.lower()}>"
+
+    @property
+    def phase(self) -> Phase:
+        """How far the boot came."""
+        return BootRecord(self.mm.statics).phase
+
+    @property
+    def sbi(self) -> Sbi:
+        """The firmware's services."""
+        return self.smp.sbi
+
+    @property
+    def early_info(self) -> EarlyInfo:
+        """What the kernel was booted with, as the boot wrote it down (EARLY_INFO)."""
+        return EarlyInfo.load(self.mm.statics)
+
+    def boot_info(self) -> EarlyInfo:
+        """The same from its copy in the heap (`boot_info()`); BootError before it is there."""
+        record = BootRecord(self.mm.statics)
+        if not record.boot_info:
+            raise BootError("the boot information is not in the heap yet")
+        paddr = self.mm.vaddr_to_paddr(record.boot_info)
+        return EarlyInfo.from_bytes(self.mm.port.read(paddr, record.boot_info_size))
+
+    @contextmanager
+    def on_cpu(self, cpu: int) -> Iterator[None]:
+        """Run the kernel's Python code as CPU `cpu` for the length of a `with` block."""
+        self.mm.cpu_locals.base(cpu)
+        before, self.mm.cpu = self.mm.cpu, cpu
+        try:
+            yield
+        finally:
+            self.mm.cpu = before
+
+    def log(self, text: str) -> None:
+        """Write a line to the guest's console, by the firmware."""
+        self.sbi.console_write(text.encode() + b"\n")
+
+    # --- the end --------------------------------------------------------------------------------------------
+
+    def shutdown(self) -> None:
+        """Switch the machine off, by the firmware; handles hold nothing any more."""
+        self.mm.closed = True
+        self.sbi.shutdown()
+
+    def close(self) -> None:
+        """Let go of the machine as it is; handles hold nothing any more."""
+        self.mm.closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()

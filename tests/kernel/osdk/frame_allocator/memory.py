@@ -1,0 +1,104 @@
+"""A machine whose memory the frame allocator manages, without a boot: the tests choose what is free.
+
+        0x8000_0000  (nothing)      0x8010_0000  statics      0x8020_0000  metadata slots
+        BASE, 48 MiB above: what the tests give the allocator, 16 MiB
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from emulator import Board, Machine
+from kernel.mm.context import Mm
+from kernel.mm.frame.allocator import FrameAllocOptions, FrameDispatch
+from kernel.mm.frame.meta import REF_COUNT, TAKEN, UNUSED, MetaSlots
+from kernel.mm.frame.meta_type import ReservedMemoryMeta
+from kernel.mm.frame.segment import Segment
+from kernel.mm.layout import Layout
+from kernel.mm.paging import PAGE_SIZE, SV48
+from kernel.mm.port import MemoryPort
+from kernel.mm.statics import CPU_LOCAL_SIZE, Statics
+from kernel.osdk.frame_allocator import FrameAllocator
+
+RAM = 0x8000_0000
+STATICS, STATICS_SIZE, CPU_LOCALS, SLOTS = RAM + 0x10_0000, 0x6_0000, RAM + 0x18_0000, RAM + 0x20_0000
+MIB = 1 << 20
+BASE = RAM + 48 * MIB
+FRAMES = 4096
+END = BASE + FRAMES * PAGE_SIZE
+PAGE = Layout(PAGE_SIZE, PAGE_SIZE)
+
+
+@dataclass
+class Memory:
+    """The memory manager of a machine, and its frame allocator."""
+
+    machine: Machine
+    mm: Mm
+    allocator: FrameAllocator
+
+    @property
+    def dispatch(self) -> FrameDispatch:
+        return self.mm.frame_allocator
+
+    def alloc(self, pages: int = 1, align: int = 1) -> int | None:
+        """Allocate behind the kernel's checks."""
+        return self.dispatch.alloc(Layout(pages * PAGE_SIZE, align * PAGE_SIZE))
+
+    def free(self, paddr: int, pages: int = 1) -> None:
+        """Free behind the kernel's checks."""
+        self.dispatch.dealloc(paddr, pages * PAGE_SIZE)
+
+    def alloc_all(self) -> list[int]:
+        """Every page that can be had."""
+        return list(iter(self.alloc, None))
+
+    def attach(self) -> Memory:
+        """The same memory with nothing but what is in it: all Python objects are new."""
+        port = MemoryPort(self.machine.bus)
+        mm = Mm(port, SV48, Statics(port, STATICS, STATICS_SIZE))
+        mm.slots = MetaSlots(mm, SLOTS, self.mm.slots.max_paddr)
+        allocator = FrameAllocator(mm)
+        mm.frame_allocator = FrameDispatch(mm, allocator)
+        return Memory(self.machine, mm, allocator)
+
+
+def memory(*pieces: tuple[int, int], cpus: int = 1) -> Memory:
+    """A machine of `cpus` CPUs with these pieces of free memory: first frame, counted from BASE, and frames."""
+    machine = Machine(Board(memory=64 * MIB, harts=cpus))
+    port = MemoryPort(machine.bus)
+    mm = Mm(port, SV48, Statics.create(port, STATICS, STATICS_SIZE))
+    count = END >> 12
+    port.store_column(SLOTS + REF_COUNT, UNUSED, count, 64)
+    mm.slots = MetaSlots(mm, SLOTS, END)
+    mm.slots.claim_range(RAM, BASE, ReservedMemoryMeta())
+    for cpu in range(1, cpus):
+        mm.cpu_locals.set_base(cpu, CPU_LOCALS + CPU_LOCAL_SIZE * cpu)
+    allocator = FrameAllocator(mm)
+    mm.frame_allocator = FrameDispatch(mm, allocator)
+    for first, frames in pieces:
+        mm.frame_allocator.add_free_memory(BASE + first * PAGE_SIZE, frames * PAGE_SIZE)
+    return Memory(machine, mm, allocator)
+
+
+@contextmanager
+def region(mm: Mm, pages: int) -> Iterator[int]:
+    """Address of `pages` free pages that no allocator knows of, for a test to be the allocator of."""
+    segment = FrameAllocOptions(mm).alloc_segment(pages)
+    paddr = segment.paddr
+    for frame in segment:
+        unique = frame.try_into_unique()
+        assert unique is not None
+        unique.reset_as_unused()
+    yield paddr
+    end = paddr + pages * PAGE_SIZE
+    mm.slots.require_free("end of the region", paddr, end)
+    mm.slots.mark(paddr, end, TAKEN)
+    Segment.from_unused(mm, paddr, end, lambda _: ReservedMemoryMeta()).drop()
+
+
+def put(its_pieces: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Pieces in frames as address and bytes."""
+    return [(BASE + first * PAGE_SIZE, frames * PAGE_SIZE) for first, frames in its_pieces]

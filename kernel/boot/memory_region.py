@@ -132,7 +132,6 @@ def into_non_overlapping(regions: Iterable[MemoryRegion], capacity: int = MAX_RE
         aligned = region.as_aligned()
         end = max(end, region.end & -PAGE_SIZE)
         if aligned.size:
-            end = max(end, aligned.end)
             edges += [(aligned.base, aligned.kind, 1), (aligned.end, aligned.kind, -1)]
     edges.sort()
     live = [0] * len(MemoryRegionType)

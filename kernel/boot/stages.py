@@ -187,6 +187,8 @@ def smp(boot: Booting) -> Outcome:
     """Start the other harts, under the kernel's page table, and park them."""
     mm = boot.mm
     started = boot.smp.start_all(mm.paging.satp(mm.kspace.root_paddr)) if len(boot.machine.harts) > 1 else []
+    for _ in started:  # each CPU holds a count on the table that it translates by
+        mm.slots.add_holder(mm.kspace.root_paddr)
     return Outcome({"cpus": 1 + len(started)}, [f"{1 + len(started)} CPUs online"])
 
 

@@ -18,8 +18,7 @@ call waits for is kept busy in HOLD until that call is reached again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -62,12 +61,15 @@ class Entry:
 
 
 class Job:
-    """A command for a parked CPU; `waker` is the hart to be woken when it is done."""
+    """A command for a parked CPU; `waker` is the hart to be woken when it is done.
 
-    __slots__ = ("args", "begun", "command", "results", "waker")
+    With `keep` the CPU is ready then, instead of parked again, and the command itself wakes the waker.
+    """
 
-    def __init__(self, command: Command, args: tuple[int, ...], waker: int) -> None:
-        self.command, self.args, self.waker = command, args, waker
+    __slots__ = ("args", "begun", "command", "keep", "results", "waker")
+
+    def __init__(self, command: Command, args: tuple[int, ...], waker: int, keep: bool = False) -> None:
+        self.command, self.args, self.waker, self.keep = command, args, waker, keep
         self.begun = False
         self.results: tuple[int, int] | None = None
 
@@ -89,9 +91,14 @@ class Service:
         self.header = KernelHeader.read(self.port)
         self.traps = traps or TrapHandlers()
         self.budget = budget
+        self.cpu = 0
+        """The CPU that Python code runs as, if `switch` is not replaced: 0, or the one whose trap is handled."""
+        self.switch: Callable[[int], int] = self._switch
+        """Called to have Python code run as a CPU while its trap is handled; gives the CPU that it ran as."""
         self.jobs: dict[int, Job] = {}
         """What is queued for parked CPUs, by CPU."""
-        self._expected: dict[int, bool] = {}  # CPUs that are waited for -> whether a trap from U-mode ends it
+        self._expected: list[int] = []  # CPUs whose results are waited for, the innermost last
+        self._users: set[int] = set()  # CPUs that run user code, whose trap nobody has got yet
         self._held: dict[int, tuple[int, int]] = {}  # CPUs in HOLD, and the results that they brought
         self._trapping: dict[int, int] = {}  # CPUs whose trap is being handled -> the frame's address
         self._service_pc, self._trap_pc = to_virtual(self.header.service_call), to_virtual(self.header.trap_call)
@@ -121,7 +128,8 @@ class Service:
 
     def ready(self, cpu: int) -> bool:
         """Whether the CPU waits for a command."""
-        return cpu in self._held or self.hart(cpu).pc in (self._service_pc, self._trap_pc)
+        hart = self.hart(cpu)
+        return cpu not in self._users and (cpu in self._held or hart.pc in (self._service_pc, self._trap_pc))
 
     # --- starting ---------------------------------------------------------------------------------------
 
@@ -162,7 +170,12 @@ class Service:
 
     def wait(self, cpu: int) -> tuple[int, int]:
         """Run until the CPU is ready again; its results. To go on after CpuStopped."""
-        return self._until(cpu, False, self.budget)
+        hart = self.hart(cpu)
+        stop = self.machine.run(max_insns=self.budget)
+        if (type(stop) is not HostCall or stop.hart != hart.id or stop.instruction != SERVICE
+                or hart.pc != self._service_pc):
+            return self._go_on(cpu, stop)
+        return hart.read("a0"), hart.read("a1")
 
     def park(self, cpu: int, wake: int) -> None:
         """Have a ready CPU sleep, and wait for CPU `wake`, which is woken from its sleep by that."""
@@ -173,20 +186,47 @@ class Service:
         """Have a ready CPU go on as the frame at virtual address `frame` says, until it traps from U-mode.
 
         Returns the address of the frame that the trap has made, and that frame; the CPU is then ready.
-        A `kernel_sp` of 0 is first set to the CPU's present stack pointer. The kernel's own traps go to
-        `traps`, meanwhile. CpuHung if there is no trap within `budget` instructions.
+        CpuHung if there is no trap within `budget` instructions: `wait_user` goes on.
+        """
+        self.begin_user(cpu, frame)
+        return self.wait_user(cpu, budget=budget)[1:]
+
+    def begin_user(self, cpu: int, frame: int) -> None:
+        """The first half of `enter_user`: the CPU enters the frame when the machine next runs.
+
+        A `kernel_sp` of 0 is first set to the CPU's present stack pointer. The CPU's traps from U-mode
+        are for `wait_user` from now on, those of the kernel for `traps`.
         """
         hart = self._take(cpu)
         entered = self.frame(cpu, frame)
         if not entered.kernel_sp:
             entered.kernel_sp = hart.read("sp")
         self._give(hart, Command.RETURN, (frame,))
-        return self.wait_user(cpu, budget)
+        self._users.add(cpu)
 
-    def wait_user(self, cpu: int, budget: int | None = None) -> tuple[int, TrapFrame]:
-        """Go on with `enter_user` after CpuHung or CpuStopped."""
-        where, _ = self._until(cpu, True, budget or self.budget)
-        return where, self.frame(cpu, where)
+    def wait_user(self, *cpus: int, budget: int | None = None) -> tuple[int, int, TrapFrame]:
+        """Run until one of `cpus`, which run user code, has trapped from it: which, the frame's address, the frame."""
+        left = budget or self.budget
+        began = self.machine.instructions
+        while True:
+            for cpu in cpus:
+                if cpu in self._held and cpu in self._users:  # it trapped while somebody else was waited for
+                    self._users.remove(cpu)
+                    where = self._held[cpu][0]
+                    return cpu, where, self.frame(cpu, where)
+            left_now = left - (self.machine.instructions - began)
+            hart = self.hart(cpus[0])
+            stop = self.machine.run(max_insns=left_now) if left_now > 0 else Watchdog("instructions", left, hart.pc)
+            if not isinstance(stop, HostCall):
+                raise self._failure(stop, hart, left)
+            caller = self._arrived(stop)
+            if caller in self._users and caller in cpus:
+                self._users.remove(caller)
+                where = self.hart(caller).read("a0")
+                return caller, where, self.frame(caller, where)
+            if caller in cpus:
+                raise CpuStopped("a frame of the kernel, not of user code, was entered", hart.id, hart.pc, stop)
+            self._set_aside(caller)
 
     def frame(self, cpu: int, vaddr: int) -> TrapFrame:
         """The trap frame at virtual address `vaddr` of a CPU; CorruptionError if it is not mapped in one piece."""
@@ -205,6 +245,8 @@ class Service:
     def _take(self, cpu: int) -> Hart:
         """The CPU's hart, standing at a host call."""
         hart = self.hart(cpu)
+        if cpu in self._users:
+            raise CpuNotReady(f"CPU {cpu} runs user code, or its trap has not been waited for", hart.id, hart.pc)
         if cpu in self._held:
             del self._held[cpu]
             self.port.store(self.header.holds + 8 * cpu, 1)
@@ -224,71 +266,59 @@ class Service:
             write(name, value)
         hart.pc += 4
 
-    @contextmanager
-    def _expecting(self, cpu: int, user: bool) -> Iterator[None]:
-        outer = self._expected.get(cpu)
-        self._expected[cpu] = user
-        try:
-            yield
-        finally:
-            if outer is None:
-                del self._expected[cpu]
-            else:
-                self._expected[cpu] = outer
-
-    def _until(self, cpu: int, user: bool, budget: int) -> tuple[int, int]:
-        """Run until the CPU makes the SERVICE call, or `user` and it has trapped in U-mode (a0 = the frame)."""
-        hart = self.hart(cpu)
-        number, run = hart.id, self.machine.run
-        stop = run(max_insns=budget)
-        if (type(stop) is HostCall and stop.hart == number and stop.instruction == SERVICE
-                and hart.pc == self._service_pc and not user):
-            return hart.read("a0"), hart.read("a1")
+    def _go_on(self, cpu: int, stop: Stop) -> tuple[int, int]:
+        """What `wait` does about a `stop` other than the one that it waits for."""
+        hart, budget = self.hart(cpu), self.budget
         began = self.machine.instructions
-        with self._expecting(cpu, user):
+        self._expected.append(cpu)
+        try:
             while True:
                 if not isinstance(stop, HostCall):
                     raise self._failure(stop, hart, budget)
-                if self._arrived(stop, cpu, user):
+                caller = self._arrived(stop)
+                if caller == cpu and cpu not in self._users:
                     return hart.read("a0"), hart.read("a1")
+                self._set_aside(caller)
                 if cpu in self._held:  # it arrived while a handler waited for somebody else
                     return self._held[cpu]
                 left = budget - (self.machine.instructions - began)
-                stop = run(max_insns=left) if left > 0 else Watchdog("instructions", budget, hart.pc)
+                stop = self.machine.run(max_insns=left) if left > 0 else Watchdog("instructions", budget, hart.pc)
+        finally:
+            self._expected.pop()
 
-    def _arrived(self, stop: HostCall, cpu: int, user: bool) -> bool:
-        """Deal with a host call; whether it is the one that is waited for."""
+    def _arrived(self, stop: HostCall) -> int:
+        """The CPU that made a host call with news for whoever waits for it; -1 if the call has been dealt with."""
         hart = self.machine.harts[stop.hart]
         pc, instruction = hart.pc, stop.instruction
         if not (pc == self._service_pc and instruction == SERVICE or pc == self._trap_pc and instruction == TRAP):
             self._refuse(hart, instruction)
-            return False
-        caller = self.cpu_of(hart.id)
+            return -1
+        cpu = self.cpu_of(hart.id)
         if pc == self._trap_pc:
             where = hart.read("a0")
-            if self._trapping.get(caller) == where:  # its handler runs, and waits for somebody else
-                self._hold(caller, hart)
-                return False
-            frame = self.frame(caller, where)
-            if not (frame.from_user and self._expected.get(caller, False)):
-                self._handle(caller, where, frame)
-                self._give(self._take(caller), Command.RETURN, (where,))
-                return False
-        if caller == cpu:
-            if user and pc == self._service_pc:
-                raise CpuStopped("a frame of the kernel, not of user code, was entered", hart.id, pc, stop)
-            return True
-        self._park(caller, hart)
-        return False
+            if self._trapping.get(cpu) == where:  # its handler runs, and waits for somebody else
+                self._hold(cpu, hart)
+                return -1
+            frame = self.frame(cpu, where)
+            if not (frame.from_user and cpu in self._users):
+                self._handle(cpu, where, frame)
+                self._give(self._take(cpu), Command.RETURN, (where,))
+                return -1
+        return cpu
 
     def _handle(self, cpu: int, where: int, frame: TrapFrame) -> None:
         """Have a trap handled whose frame is at `where`."""
-        outer = self._trapping.get(cpu, 0)
+        outer, before = self._trapping.get(cpu, 0), self.switch(cpu)
         self._trapping[cpu] = where
         try:
             self.traps.dispatch(cpu, frame)
         finally:
             self._trapping[cpu] = outer
+            self.switch(before)
+
+    def _switch(self, cpu: int) -> int:
+        before, self.cpu = self.cpu, cpu
+        return before
 
     def _hold(self, cpu: int, hart: Hart) -> None:
         """Keep a CPU busy whose results are of interest later."""
@@ -297,10 +327,12 @@ class Service:
         self.port.store(hold, 0)
         self._give(hart, Command.HOLD, (to_virtual(hold),))
 
-    def _park(self, cpu: int, hart: Hart) -> None:
-        """A CPU that is not waited for at this level has something to tell, or is out of work."""
-        job = self.jobs.get(cpu)
-        if cpu in self._expected:
+    def _set_aside(self, cpu: int) -> None:
+        """Have a CPU that made a host call, and is not waited for at this level, do something else."""
+        if cpu < 0:
+            return
+        hart, job = self.hart(cpu), self.jobs.get(cpu)
+        if cpu in self._expected or cpu in self._users:
             self._hold(cpu, hart)
         elif job is None:
             self._give(hart, Command.IDLE, (0,))
@@ -310,7 +342,10 @@ class Service:
         else:
             del self.jobs[cpu]
             job.results = hart.read("a0"), hart.read("a1")
-            self._give(hart, Command.IDLE, (1 << job.waker,))
+            if job.keep:
+                self._hold(cpu, hart)
+            else:
+                self._give(hart, Command.IDLE, (1 << job.waker,))
 
     def _refuse(self, hart: Hart, instruction: int) -> None:
         """A custom-0 instruction that is not the kernel's: an illegal instruction (privileged specification 4.1)."""

@@ -15,20 +15,20 @@ from kernel.errors import BootError
 
 from .abi import Command
 from .errors import CpuNotReady
-from .sbi import Sbi
+from .sbi import Extension, Sbi
 from .service import Job, Service
 
 
 class Smp:
-    """All CPUs of a kernel; `cpu()` is the one that its Python code runs as.
+    """All CPUs of a kernel; `cpu()` is the one that its Python code runs as, `service.cpu` by default.
 
     `call` is Service.call, and reaches parked CPUs too.
     """
 
-    def __init__(self, service: Service, cpu: Callable[[], int] = int) -> None:
+    def __init__(self, service: Service, cpu: Callable[[], int] | None = None) -> None:
         self.service = service
-        self.cpu = cpu
-        self.sbi = Sbi(self, service.port, service.header, cpu)
+        self.cpu = cpu or (lambda: service.cpu)
+        self.sbi = Sbi(self, service.port, service.header, self.cpu)
 
     @property
     def online(self) -> list[int]:
@@ -79,6 +79,18 @@ class Smp:
         if cpu in service.jobs:
             raise CpuNotReady(f"CPU {cpu} is still busy with {service.jobs[cpu].command.name}", hart.id, hart.pc)
         return self._finish(cpu, self._queue(cpu, command, *args), 1 << hart.id)
+
+    def summon(self, cpu: int) -> None:
+        """Make a parked CPU ready: for `Service.begin_user`, or to have Python code run as that CPU."""
+        service = self.service
+        if service.ready(cpu):
+            return
+        hart, waker = service.hart(cpu), service.hart(self._waker())
+        if cpu in service.jobs:
+            raise CpuNotReady(f"CPU {cpu} is still busy with {service.jobs[cpu].command.name}", hart.id, hart.pc)
+        args = (1 << waker.id, 0, 0, 0, 0, 0, 0, Extension.IPI)
+        job = service.jobs[cpu] = Job(Command.ECALL, args, waker.id, keep=True)
+        self._finish(cpu, job, 1 << hart.id)
 
     def _queue(self, cpu: int, command: Command, *args: int) -> Job:
         """Have the CPU find a command when it next asks, and wake us afterwards."""

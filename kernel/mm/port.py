@@ -235,6 +235,10 @@ class MemoryPort:
         """Whether all of `size` bytes at `address` are RAM, in one bank."""
         return any(low <= address and address + size <= high for low, high, _ in self._banks)
 
+    def touches(self, address: int, size: int = 1) -> bool:
+        """Whether any of `size` bytes at `address` is RAM."""
+        return any(low < address + size and address < high for low, high, _ in self._banks)
+
     def _range(self, address: int, size: int) -> int:
         """Offset of a bulk access in the selected bank."""
         if not (self._low <= address and address + size <= self._high):

@@ -124,7 +124,7 @@ class EarlyFrameAllocator:
             if region.kind == MemoryRegionType.USABLE:
                 at = region.base
                 for start, end in sorted(self.allocated_regions()):
-                    if start < region.end and at < end and start < end:
+                    if start < region.end and at < end:
                         free.append((at, start - at))
                         at = end
                 free.append((at, region.end - at))

@@ -22,7 +22,7 @@ from kernel.mm.paging import PAGE_SIZE
 from kernel.mm.watchdog import Watchdog
 
 from .slab import COUNTS, LIVE, SMALL, SlabMeta
-from .slot import HeapSlot, LargeAllocFrameMeta, SlabSlot, SlotInfo
+from .slot import SLAB_SLOTS, HeapSlot, LargeAllocFrameMeta, SlabSlot, SlotInfo
 
 if TYPE_CHECKING:
     from kernel.mm.context import Mm
@@ -123,7 +123,7 @@ class AllocDispatch:
         else:
             raise HeapMisuse("dealloc", address, layout.size, NOT_LIVE, "a live object")
         assert info is not None
-        slot = HeapSlot._adopt(self._mm, address, info)
+        slot = HeapSlot._adopt(self._mm, address, SLAB_SLOTS[info.size] if type(info) is SlabSlot else info)
         try:
             self._dealloc(slot)
         except BaseException:

@@ -176,8 +176,14 @@ class FallibleVmReader(AnyVmReader):
         InvalidArgs if fewer bytes are left; PodError if `kind` is not Pod; PageFault (`.copied` is 0) if
         not all of it can be read: the cursor is then where it was.
         """
-        require_pod(kind)
-        return kind.decode(self.read_bytes(kind.SIZE))
+        word = INTEGERS.get(kind)
+        if word is None or self._cursor % word[0]:
+            require_pod(kind)
+            return kind.decode(self.read_bytes(kind.SIZE))
+        size, sign = word
+        value = self._load(size)
+        self._cursor += size
+        return value - (sign << 1) if value & sign else value  # type: ignore[return-value]
 
     def atomic_load(self, kind: type[Integer] = u32) -> int:
         """The u32 at the cursor, by one atomic load; the cursor stays.
@@ -190,12 +196,18 @@ class FallibleVmReader(AnyVmReader):
         if self._end - self._cursor < 4:
             self._short(4)
         self._aligned(4)
+        return self._load(4)
+
+    def _load(self, size: int) -> int:
+        """The aligned word of `size` bytes at the cursor, which stays."""
+        if size > self._end - self._cursor:
+            self._short(size)
         if self._borrow is not None:
             self._borrow()
-        run = self._window.run(self._cursor, 4, False)
+        run = self._window.run(self._cursor, size, False)
         if run is not None:
             try:
-                return self._window.memory.load_sized(run[0], 4)
+                return self._window.memory.load_sized(run[0], size)
             except BusError:
                 if isinstance(self._window, LinearWindow):
                     raise

@@ -11,8 +11,8 @@ from kernel.mm.frame.handle import Handle
 from kernel.mm.page_table.items import MappedItemRef
 from kernel.mm.page_table.pte import PageProperty
 from kernel.mm.paging import PAGE_SIZE
-from kernel.mm.tlb.flusher import TlbFlusher, TlbFlushOp, every_cpu
-from kernel.mm.vm_space.unmap import unmap_range
+from kernel.mm.tlb.flusher import TlbFlusher, every_cpu
+from kernel.mm.tlb.unmap import unmap_range
 
 if TYPE_CHECKING:
     from kernel.mm.context import Mm
@@ -58,7 +58,8 @@ class KVirtArea(Handle):
     def _make(cls, mm: Mm, size: int, offset: int, frames: list[Frame[Any]], paddr: int, length: int,
               prop: PageProperty) -> KVirtArea:
         if size <= 0 or offset < 0 or offset + length > size:
-            raise KernelPanic(f"assertion failed: {length:#x} bytes at offset {offset:#x} do not fit an area of {size:#x}")
+            raise KernelPanic(f"assertion failed: {length:#x} bytes at offset {offset:#x} "
+                              f"do not fit an area of {size:#x}")
         start, end = mm.kspace.areas.alloc(size)
         try:
             if length:
@@ -122,11 +123,14 @@ class KVirtArea(Handle):
         if not self._start <= addr < self._end:
             raise KernelPanic(f"assertion failed: {addr:#x} is not in {self}")
         page = addr & -PAGE_SIZE
-        with self._mm.kspace.page_table.cursor(range(page, page + PAGE_SIZE)) as cursor:
+        with self._mm.kspace.page_table.cursor(range(page, page + PAGE_SIZE), make_tables=False) as cursor:
             return cursor.query()[1]
 
     def split(self, offset: int) -> tuple[KVirtArea, KVirtArea]:
-        """Two areas for this one, `offset` bytes and the rest. KernelPanic unless it is inside and aligned; NoMemory."""
+        """Two areas for this one: `offset` bytes, and the rest.
+
+        KernelPanic unless `offset` is inside and a multiple of 4096; NoMemory.
+        """
         self._check()
         if offset & PAGE_SIZE - 1 or not 0 < offset < self.size:
             raise KernelPanic(f"assertion failed: {self} cannot be split at {offset:#x}")
@@ -137,12 +141,11 @@ class KVirtArea(Handle):
 
     def _release(self) -> None:
         mm = self._mm
-        flusher = TlbFlusher(mm, every_cpu, kernel=True)
-        with mm.kspace.page_table.cursor_mut(self.range) as cursor:
-            if unmap_range(cursor, self.size, flusher):
-                flusher.issue_tlb_flush(TlbFlushOp.for_range(self.range))
-            flusher.dispatch_tlb_flush()
-        flusher.sync_tlb_flush()
+        with TlbFlusher(mm, every_cpu, kernel=True) as flusher:
+            with mm.kspace.page_table.cursor_mut(self.range, make_tables=False) as cursor:
+                unmap_range(cursor, self.size, flusher)
+                flusher.dispatch_tlb_flush()
+            flusher.sync_tlb_flush()
         mm.kspace.areas.free(self._start)
 
 

@@ -26,8 +26,22 @@ from .bulk import largest_pages
 from .config import KernelPtConfig
 from .cursor_mut import ProtectOp
 from .page_table import SATP_PPN
-from .pte import (ACCESSED, DIRTY, PBMT_IO, PPN_MASK, PROPERTY_MASK, RSV1, SHIFT, SIZE, VALID, PageProperty, is_table,
-                  property_of, require_encodable, table_pte)
+from .pte import (
+    ACCESSED,
+    DIRTY,
+    PBMT_IO,
+    PPN_MASK,
+    PROPERTY_MASK,
+    RSV1,
+    SHIFT,
+    SIZE,
+    VALID,
+    PageProperty,
+    is_table,
+    property_of,
+    require_encodable,
+    table_pte,
+)
 
 if TYPE_CHECKING:
     from kernel.mm.context import Mm

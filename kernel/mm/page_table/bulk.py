@@ -41,7 +41,7 @@ def largest_pages(va: int, pa: int, length: int, highest_level: int) -> Iterator
 
 
 class Filler:
-    """Fills absent entries of locked nodes with leaves that have `bits`, of at most `max_level`; 0: only makes tables."""
+    """Fills absent entries of locked nodes with leaves that have `bits`, of at most `max_level` (0: only tables)."""
 
     __slots__ = ("_bits", "_config", "_made", "_max_level", "_mm", "_runs")
 

@@ -39,13 +39,13 @@ class Cursor(Handle):
     __slots__ = ("_config", "_end", "_guard_level", "_level", "_mask", "_path", "_port", "_root", "_slots", "_spin",
                  "_start", "_va")
 
-    def __init__(self, table: PageTable, start: int, end: int) -> None:
+    def __init__(self, table: PageTable, start: int, end: int, make_tables: bool = True) -> None:
         mm = table._mm
         self._mm, self._port, self._slots, self._root = mm, mm.port, mm.slots.base, table.root_paddr
         self._config, self._spin = table.config, table.spin
         self._mask = PROPERTY_MASK & ~table.config.hidden_bits()
         self._held = False
-        guard, level = locking.lock_range(mm, self._config, self._root, start, end, self._spin)
+        guard, level = locking.lock_range(mm, self._config, self._root, start, end, self._spin, make_tables)
         self._held = True
         mm.slots.add_holder(self._root)
         self._va = self._start = start
@@ -55,7 +55,8 @@ class Cursor(Handle):
         self._path[level] = guard
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._start:#x}-{self._end:#x} at {self._va:#x}{'' if self._held else ', gone'}>"
+        gone = "" if self._held else ", gone"
+        return f"<{type(self).__name__} {self._start:#x}-{self._end:#x} at {self._va:#x}{gone}>"
 
     def _release(self) -> None:
         guard = self._guard_level
@@ -72,7 +73,12 @@ class Cursor(Handle):
         return self._va
 
     @property
-    def range(self) -> range:
+    def config(self) -> type[PageTableConfig]:
+        """The kind of page table."""
+        return self._config
+
+    @property
+    def span(self) -> range:
         """The range that the cursor has locked."""
         return range(self._start, self._end)
 
@@ -161,7 +167,8 @@ class Cursor(Handle):
                 continue
             fits = not va & SIZE[level] - 1 and va + SIZE[level] <= end
             if level > 1 and not pte & RWX:
-                if subtree and fits and (self._config.TOP_LEVEL_CAN_UNMAP or level != self._mm.paging.levels):
+                if (subtree and fits and (self._config.TOP_LEVEL_CAN_UNMAP or level != self._mm.paging.levels)
+                        and SIZE[level] != self._end - self._start):  # upstream's guard node is this table
                     return pte
                 child = (pte & PPN_MASK) << 2
                 if self._port.load_sized(self._slots + (child >> 6) + NR_CHILDREN, 2):

@@ -20,8 +20,20 @@ from . import bulk, node
 from .config import NR_CHILDREN, Tracking
 from .cursor import Cursor
 from .items import Mapped, MappedItem, PageTableFrag, StrayPageTable, Tracked, Untracked
-from .pte import (PBMT_IO, PPN_MASK, RSV1, RWX, SHIFT, SIZE, VALID, PageProperty, is_table, property_of,
-                  require_encodable, table_pte)
+from .pte import (
+    PBMT_IO,
+    PPN_MASK,
+    RSV1,
+    RWX,
+    SHIFT,
+    SIZE,
+    VALID,
+    PageProperty,
+    is_table,
+    property_of,
+    require_encodable,
+    table_pte,
+)
 
 if TYPE_CHECKING:
     from .page_table import PageTable
@@ -36,11 +48,11 @@ class CursorMut(Cursor):
 
     __slots__ = ("_keep", "_tracked", "_untracked")
 
-    def __init__(self, table: PageTable, start: int, end: int) -> None:
+    def __init__(self, table: PageTable, start: int, end: int, make_tables: bool = True) -> None:
         config = table.config
         self._keep = ~(config.hidden_bits() | (0 if table.svpbmt else PBMT_IO))
         self._tracked, self._untracked = config.leaf_bits(tracked=True), config.leaf_bits(tracked=False)
-        super().__init__(table, start, end)
+        super().__init__(table, start, end, make_tables)
 
     # --- mapping --------------------------------------------------------------------------------------------
 

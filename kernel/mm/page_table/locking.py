@@ -34,14 +34,15 @@ def guard_level(mm: Mm, start: int, end: int) -> int:
 
 
 def lock_range(mm: Mm, config: type[PageTableConfig], root: int, start: int, end: int,
-               spin: node.Spin | None) -> tuple[int, int]:
+               spin: node.Spin | None, make_tables: bool) -> tuple[int, int]:
     """Lock start … end of the table at `root`; the guard node's address and level.
 
-    LockHeld if a cursor overlaps and `spin` is None; NoMemory if a node on the way cannot be allocated.
-    Nothing is locked or changed then.
+    Tables on the way to the guard node that are not there are made if `make_tables`; otherwise the last one
+    that is there becomes the guard node. LockHeld if a cursor overlaps and `spin` is None; NoMemory if a
+    node on the way cannot be allocated. Nothing is locked or changed then.
     """
     while True:
-        guard = _lock_guard_node(mm, config, root, start, end, spin)
+        guard = _lock_guard_node(mm, config, root, start, end, spin, make_tables)
         if guard is not None:
             break
     table, level = guard
@@ -56,7 +57,7 @@ def lock_range(mm: Mm, config: type[PageTableConfig], root: int, start: int, end
 
 
 def _lock_guard_node(mm: Mm, config: type[PageTableConfig], root: int, start: int, end: int,
-                     spin: node.Spin | None) -> tuple[int, int] | None:
+                     spin: node.Spin | None, make_tables: bool) -> tuple[int, int] | None:
     """Find and lock the guard node, making the tables on the way to it. None: it went stray, try again."""
     port = mm.port
     table, level, target = root, mm.paging.levels, guard_level(mm, start, end)
@@ -69,6 +70,8 @@ def _lock_guard_node(mm: Mm, config: type[PageTableConfig], root: int, start: in
             table = (pte & PPN_MASK) << 2
             level -= 1
             continue
+        if not make_tables:
+            break
         node.lock(mm, table, spin)
         try:
             if node.is_stray(mm, table):

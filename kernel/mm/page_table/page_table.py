@@ -106,15 +106,20 @@ class PageTable(Handle):
 
     # --- access -----------------------------------------------------------------------------------------------
 
-    def cursor(self, va: range) -> Cursor:
-        """A cursor that looks at `va`, alone. InvalidVaddrRange, UnalignedVaddr, LockHeld, NoMemory."""
-        self._check()
-        return Cursor(self, *checked_range(self.config, self._mm.paging.width, va))
+    def cursor(self, va: range, *, make_tables: bool = True) -> Cursor:
+        """A cursor that looks at `va`, alone. InvalidVaddrRange, UnalignedVaddr, LockHeld, NoMemory.
 
-    def cursor_mut(self, va: range) -> CursorMut:
-        """A cursor that changes `va`, alone. InvalidVaddrRange, UnalignedVaddr, LockHeld, NoMemory."""
+        As upstream, it makes the tables down to the one that covers `va`, unless told otherwise.
+        """
         self._check()
-        return CursorMut(self, *checked_range(self.config, self._mm.paging.width, va))
+        start, end = checked_range(self.config, self._mm.paging.width, va)
+        return Cursor(self, start, end, make_tables)
+
+    def cursor_mut(self, va: range, *, make_tables: bool = True) -> CursorMut:
+        """A cursor that changes `va`, alone; otherwise as `cursor`."""
+        self._check()
+        start, end = checked_range(self.config, self._mm.paging.width, va)
+        return CursorMut(self, start, end, make_tables)
 
     def page_walk(self, vaddr: int) -> tuple[int, PageProperty] | None:
         """What a hart's walk finds for the byte at `vaddr`: physical address and property, or None. Takes no lock."""

@@ -1,6 +1,6 @@
 """Page-table entries, and what is said of a mapped page (OSTD `mm/page_prop.rs`, `arch/riscv/mm`).
 
-        63 NAPOT   62 61 PBMT   53 … 10 physical page number   9 RSV2   8 RSV1   7 D   6 A   5 G   4 U   3 X   2 W   1 R   0 V
+        63 NAPOT  62 61 PBMT  53…10 physical page number  9 RSV2  8 RSV1  7 D  6 A  5 G  4 U  3 X  2 W  1 R  0 V
 
 An entry with V = 0 is absent; this kernel writes 0 for it. At level 1 every other entry is a leaf. Above,
 an entry is a leaf if any of R, W and X is set, and points to a table of the next lower level otherwise.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import Enum, IntFlag
-from functools import lru_cache
+from functools import cache
 from typing import TypeAlias
 
 from kernel.errors import KernelPanic
@@ -114,7 +114,7 @@ class PageProperty:
         return replace(self, cache=cache)
 
 
-@lru_cache(maxsize=None)
+@cache
 def property_of(bits: int) -> PageProperty:
     """The property that an entry's bits (those of PROPERTY_MASK) say."""
     flags = bits >> 1 & 7 | bits >> 3 & 0x18 | bits >> 2 & 0x80

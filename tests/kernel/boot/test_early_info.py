@@ -89,7 +89,7 @@ def test_512_regions_fit_and_more_are_refused(make: Callable[..., Bare]) -> None
     (INFO_AREA, 0, 2), (INFO_AREA, 72, COMMAND_LINE_SIZE + 1), (INFO_AREA, 56, 1), (INFO_AREA, 64, 1),
     (INFO_AREA, 8, 0x4100_42), (REGIONS_AREA, 0, 513), (REGIONS_AREA, 0, 3), (REGIONS_AREA, 8, P),
     (REGIONS_AREA, 16, 4 * P), (REGIONS_AREA, 16, 5 * P + 1), (REGIONS_AREA, 24, 9), (REGIONS_AREA, 40, 0),
-    (REGIONS_AREA, 40, 1 << 63),
+    (REGIONS_AREA, 40, P + 1), (REGIONS_AREA, 40, 1 << 63),
 ])
 def test_what_the_kernel_never_writes_is_corruption(make: Callable[..., Bare], area: str, offset: int,
                                                     word: int) -> None:
@@ -97,6 +97,14 @@ def test_what_the_kernel_never_writes_is_corruption(make: Callable[..., Bare], a
     INFO.store(there.statics)
     there.port.store(there.statics.area(area, INFO_SIZE if area == INFO_AREA else REGIONS_SIZE) + offset, word)
     with pytest.raises(CorruptionError):
+        EarlyInfo.load(again(there))
+
+
+def test_a_command_line_said_to_be_longer_than_its_place_is_corruption(make: Callable[..., Bare]) -> None:
+    there = make(memory=16 << 20)
+    EarlyInfo(REGIONS, "x" * COMMAND_LINE_SIZE).store(there.statics)
+    there.port.store(there.statics.area(INFO_AREA, INFO_SIZE) + 72, COMMAND_LINE_SIZE + 1)
+    with pytest.raises(CorruptionError, match="a command line of 2049 bytes"):
         EarlyInfo.load(again(there))
 
 

@@ -196,8 +196,8 @@ def test_where_the_slots_are_is_found_in_memory_again(make: Callable[..., Bare])
 
 
 def test_the_whole_takes_under_40_ms_for_128_mib(make: Callable[..., Bare]) -> None:
-    """The best of a few machines: the first on a host compiles native code."""
-    best = min(timed(make, memory=128 * MIB) for _ in range(3))
+    """The best of five: other processes may slow down a run, nothing makes it faster than it is."""
+    best = min(timed(make, memory=128 * MIB) for _ in range(5))
     assert best < 0.04, f"{best * 1e3:.1f} ms"
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from kernel.cpu.abi import SSI, SSTATUS_SPIE, STI, Command, TrapFrame
-from kernel.cpu.errors import CpuHung, UnhandledTrap
+from kernel.cpu.errors import CpuHung, CpuNotReady, UnhandledTrap
 from kernel.cpu.trap import INTERRUPT, TrapHandlers, cause_name
 from kernel.errors import KernelPanic
-from kernel.text.image import to_virtual
+from kernel.text.image import kernel_image, to_virtual
 
 from .conftest import Guest, R, U, W, X
 
@@ -19,24 +21,24 @@ REGISTERS = [field.name for field in TrapFrame.FIELDS][1:32]
 
 
 class User:
-    """User code with a page of data, and the frame that enters it."""
+    """User code with a page of data, for a CPU, and the frame that enters it."""
 
-    def __init__(self, guest: Guest, source: str) -> None:
-        self.guest = guest
+    def __init__(self, guest: Guest, source: str, cpu: int = 0) -> None:
+        self.guest, self.cpu = guest, cpu
         tables = guest.tables()
         guest.port.store(tables.root, 0)
         self.data = guest.page()
         self.data_entry = tables.map(DATA, self.data, R | W | U)
         tables.map(CODE, guest.code(source, CODE), R | X | U)
-        guest.tlb.activate(tables.satp)
-        self.frame_at = guest.page()
-        self.frame = TrapFrame.at(guest.port, self.frame_at)
+        guest.smp.call(cpu, Command.ACTIVATE, tables.satp)
+        frame_at = guest.page()
+        self.at = guest.entry.paging.linear_base + frame_at
+        self.frame = TrapFrame.at(guest.port, frame_at)
         self.frame.sepc, self.frame.sstatus = CODE, SSTATUS_SPIE
 
     def enter(self, budget: int | None = None) -> TrapFrame:
         """Run it until it traps."""
-        linear = self.guest.entry.paging.linear_base
-        self.at, frame = self.guest.service.enter_user(0, linear + self.frame_at, budget)
+        self.at, frame = self.guest.service.enter_user(self.cpu, self.at, budget)
         return frame
 
 
@@ -54,14 +56,9 @@ def test_an_unhandled_trap_is_a_panic_that_names_cause_place_and_value(guest: Gu
 
 
 def test_a_panic_in_the_text_names_the_symbol(guest: Guest) -> None:
-    hold = next(symbol.address for symbol in _symbols() if symbol.name == "do_hold")
+    hold = next(symbol.address for symbol in kernel_image().symbols if symbol.name == "do_hold")
     with pytest.raises(UnhandledTrap, match=rf"load page fault at {hold:#x} \(do_hold\), value 0x400000000000"):
         guest.service.call(0, Command.HOLD, 0x4000_0000_0000)
-
-
-def _symbols() -> list:
-    from kernel.text.image import kernel_image
-    return list(kernel_image().symbols)
 
 
 def test_a_handler_may_change_the_frame_and_the_code_goes_on(guest: Guest) -> None:
@@ -222,6 +219,56 @@ def test_user_code_that_never_traps_is_the_watchdogs_and_can_be_waited_for(guest
     with pytest.raises(CpuHung, match="no answer within 5000 instructions") as caught:
         user.enter(5000)
     assert CODE <= caught.value.pc <= CODE + 16
+    with pytest.raises(CpuNotReady, match="runs user code"):
+        guest.service.call(0, Command.NOP)
     guest.port.store(user.data, 1)
-    _, frame = guest.service.wait_user(0)
+    cpu, _, frame = guest.service.wait_user(0)
+    assert cpu == 0
     assert frame.scause == ECALL_U
+
+
+# --- user code on several CPUs -----------------------------------------------------------------------------------
+
+
+def test_user_code_of_two_cpus_runs_side_by_side(boot: Callable[..., Guest]) -> None:
+    guest = boot(harts=2)
+    guest.smp.start_all(guest.tlb.satp)
+    wait = f"li t0, {DATA}\n sd t0, 8(t0)\n1: ld t1, 0(t0)\n beqz t1, 1b\n li a0, %d\n ecall"
+    users = [User(guest, wait % (10 + cpu), cpu) for cpu in range(2)]
+    guest.smp.summon(1)
+    for user in users:
+        guest.service.begin_user(user.cpu, user.at)
+    with pytest.raises(CpuHung):
+        guest.service.wait_user(0, 1, budget=200_000)
+    assert [guest.port.load(user.data + 8) for user in users] == [DATA, DATA]
+    for user in users:
+        guest.port.store(user.data, 1)
+    found = {}
+    for _ in range(2):
+        cpu, _, frame = guest.service.wait_user(0, 1)
+        found[cpu] = (frame.scause, frame.a0)
+        assert guest.service.call(cpu, Command.NOP) == (0, 0)  # while the other one runs, or has trapped, too
+    assert found == {0: (ECALL_U, 10), 1: (ECALL_U, 11)}
+
+
+def test_a_trap_of_user_code_waits_until_it_is_asked_for(boot: Callable[..., Guest]) -> None:
+    guest = boot(harts=2)
+    guest.smp.start_all(guest.tlb.satp)
+    user = User(guest, "li a0, 5\n ecall", cpu=1)
+    guest.smp.summon(1)
+    guest.service.begin_user(1, user.at)
+    for _ in range(3):
+        guest.service.call(0, Command.CALL, guest.code("li t0, 50000\n1: addi t0, t0, -1\n bnez t0, 1b\n ret"))
+    assert not guest.service.ready(1)
+    cpu, _, frame = guest.service.wait_user(1)
+    assert (cpu, frame.a0) == (1, 5) and guest.service.ready(1)
+
+
+def test_a_summoned_cpu_is_ready_and_can_be_parked_again(boot: Callable[..., Guest]) -> None:
+    guest = boot(harts=3)
+    guest.smp.start_all(guest.tlb.satp)
+    guest.smp.summon(2)
+    assert [guest.service.ready(cpu) for cpu in range(3)] == [True, False, True]
+    assert guest.service.call(2, Command.NOP) == (0, 0)
+    assert guest.smp.call(1, Command.NOP) == (0, 0)
+    assert [guest.smp.call(cpu, Command.NOP) for cpu in range(3)] == [(0, 0)] * 3

@@ -99,6 +99,8 @@ def test_an_array_is_aligned_as_its_elements_are() -> None:
         b = Array(u32, 1)
 
     assert Mixed.b.offset == 4
+    assert Array(Point, 3).align == 4
+    assert Array(Array(u64, 1), 2).align == 8
 
 
 def test_bytes_that_belong_to_no_field_are_refused() -> None:

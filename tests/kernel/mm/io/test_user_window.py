@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kernel.errors import InvalidArgs, KernelPanic, PageFault
-from kernel.mm.fields import u8, u32, u64
+from kernel.mm.fields import i32, u8, u32, u64
 from kernel.mm.io import FallibleVmReader, FallibleVmWriter, Pod, UserWindow, VmReader, VmWriter
 from kernel.mm.paging import PAGE_SIZE
 
@@ -113,6 +113,16 @@ def test_read_val_rewinds_on_a_fault(arena: Arena) -> None:
     with pytest.raises(PageFault) as caught:
         reader.read_val(u32)
     assert (reader.cursor, reader.remain, caught.value.copied) == (0x1FFE, 8, 0)
+
+
+@pytest.mark.parametrize("kind, value", [(u64, (1 << 64) - 2), (i32, -2)])
+def test_an_aligned_word_is_one_access(arena: Arena, kind: type[u64], value: int) -> None:
+    arena.map(1, 0)
+    arena.user_writer(0x1008, 8).write_val(kind, value)
+    arena.calls.clear()
+    reader = arena.user_reader(0x1008, 8)
+    assert reader.read_val(kind) == value
+    assert (reader.cursor, arena.calls) == (0x1008 + kind.SIZE, [(0x1008, False)])
 
 
 def test_write_val_rewinds_on_a_fault_and_tells_what_it_wrote(arena: Arena) -> None:

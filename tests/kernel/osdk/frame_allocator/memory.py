@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -98,7 +98,3 @@ def region(mm: Mm, pages: int) -> Iterator[int]:
     mm.slots.mark(paddr, end, TAKEN)
     Segment.from_unused(mm, paddr, end, lambda _: ReservedMemoryMeta()).drop()
 
-
-def put(its_pieces: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Pieces in frames as address and bytes."""
-    return [(BASE + first * PAGE_SIZE, frames * PAGE_SIZE) for first, frames in its_pieces]

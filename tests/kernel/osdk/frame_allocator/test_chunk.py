@@ -7,12 +7,12 @@ import pytest
 from kernel.errors import FrameMisuse, InUse, InvalidArgs, KernelPanic, UseAfterMove
 from kernel.mm import PAGE_SIZE
 from kernel.mm.frame.allocator import FrameAllocOptions
-from kernel.mm.frame.meta import Kind
+from kernel.mm.frame.meta import FREE, TAKEN, Kind
 from kernel.osdk.frame_allocator.chunk import (
     FreeChunk, FreeHeadMeta, greater_order_of, lesser_order_of, max_order_from, size_of_order, split_to_chunks,
     split_to_order,
 )
-from tests.kernel.osdk.frame_allocator.memory import FRAMES, memory, region
+from tests.kernel.osdk.frame_allocator.memory import memory, region
 
 
 def test_greater_order_of_works() -> None:
@@ -107,21 +107,22 @@ def test_only_the_head_of_a_chunk_is_claimed() -> None:
         chunk.into_unique_head().reset_as_unused()
 
 
-def test_a_chunk_with_a_used_tail_is_refused_and_its_head_stays_free() -> None:
-    m = memory((0, FRAMES))
-    with FrameAllocOptions(m.mm).alloc_frame() as used:
-        head = used.paddr & ~(2 * PAGE_SIZE - 1)
-        if head == used.paddr:
-            with pytest.raises(InUse):
-                FreeChunk.from_unused(m.mm, head, 1)
-        assert m.mm.slots.state(used.paddr).kind is Kind.SHARED
-    with region(m.mm, 4) as first, pytest.raises(FrameMisuse, match="in the allocator's hands"):
-        m.mm.slots.mark(first + PAGE_SIZE, first + 2 * PAGE_SIZE, 0)
-        try:
-            FreeChunk.from_unused(m.mm, first, 2)
-        finally:
-            assert m.mm.slots.state(first).kind is Kind.FREE
-            m.mm.slots.mark(first, first + 4 * PAGE_SIZE, int.from_bytes(b"FREE", "little"))
+def test_a_chunk_with_a_tail_that_is_not_free_is_refused_and_its_head_stays_free() -> None:
+    mm = memory((0, 64)).mm
+    with region(mm, 4) as first:
+        mm.slots.mark(first + PAGE_SIZE, first + 2 * PAGE_SIZE, TAKEN)
+        with pytest.raises(FrameMisuse, match="handed out"):
+            FreeChunk.from_unused(mm, first, 2)
+        assert mm.slots.state(first).kind is Kind.FREE
+        mm.slots.mark(first + PAGE_SIZE, first + 2 * PAGE_SIZE, FREE)
+
+
+def test_a_chunk_whose_head_is_used_is_refused() -> None:
+    mm = memory((0, 64)).mm
+    with FrameAllocOptions(mm).alloc_frame() as frame:
+        with pytest.raises(InUse):
+            FreeChunk.from_unused(mm, frame.paddr, 0)
+        assert frame.reference_count == 1
 
 
 def test_chunks_move() -> None:

@@ -29,13 +29,17 @@ lint: $(VENV)/dev.stamp
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m bench $(ARGS)
 
-## images    build the test images (needs riscv64-unknown-elf-gcc, as the next two)
+## images    build the test images (needs riscv64-unknown-elf-gcc, as the next three)
 images:
 	$(MAKE) -C images
 
 ## firmware  build the firmware
 firmware:
 	$(MAKE) -C firmware
+
+## kernel    build the mini-kernel's text
+kernel:
+	$(MAKE) -C kernel/text
 
 ## programs  build the programs that tests run
 programs:
@@ -45,7 +49,7 @@ programs:
 ## clean     remove everything that is made here, the environment too (built guest programs stay: they are committed)
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	for d in images firmware tests/emulator/programs bench/programs; do if [ -f $$d/Makefile ]; then $(MAKE) -C $$d clean; fi; done
+	for d in images firmware kernel/text tests/emulator/programs bench/programs; do if [ -f $$d/Makefile ]; then $(MAKE) -C $$d clean; fi; done
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ## help      show this
@@ -73,4 +77,4 @@ $(BIN)/pip:
 	@echo "Setting up $(VENV) (once; downloads some 100 MB)"
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-.PHONY: run test lint bench images firmware programs clean help
+.PHONY: run test lint bench images firmware kernel programs clean help

@@ -1,4 +1,4 @@
-"""Run the benchmarks:  python -m bench [NAME ...]  (compute, events, startup, guests; all of them by default).
+"""Run the benchmarks:  python -m bench [NAME ...]  (compute, events, startup, kernel, guests; all of them by default).
 
 Prints a table, and writes it as JSON to bench/results/. The status is 1 if a requirement was missed.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from .measure import Figure
 
-NAMES = ("compute", "events", "startup", "guests")
+NAMES = ("compute", "events", "startup", "kernel", "guests")
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
@@ -37,10 +37,15 @@ def host() -> dict[str, object]:
 
 def row(figure: Figure) -> str:
     """A line of the table."""
-    value = "-" if figure.value is None else f"{figure.value:.3g} {figure.unit}"
+    value = "-" if figure.value is None else f"{_number(figure.value)} {figure.unit}"
     sign = ">=" if figure.least else "<="
-    required = "" if figure.required is None else f"{sign} {figure.required:g} {figure.unit}"
-    return f"{figure.name:52}{value:>12}   {required:14}{figure.verdict:8}{figure.note}".rstrip()
+    required = "" if figure.required is None else f"{sign} {_number(figure.required)} {figure.unit}"
+    return f"{figure.name:52}{value:>16}   {required:18}{figure.verdict:8}{figure.note}".rstrip()
+
+
+def _number(value: float) -> str:
+    """Three figures, and no exponent."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -52,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
     for name in names:
         if name not in NAMES:
             parser.error(f"no benchmark {name!r}: expected {', '.join(NAMES)}")
-    print(f"{'benchmark':52}{'measured':>12}   {'required':14}{'verdict':8}", flush=True)
+    print(f"{'benchmark':52}{'measured':>16}   {'required':18}{'verdict':8}", flush=True)
     figures: list[Figure] = []
     for name in names or NAMES:
         measured = importlib.import_module(f".{name}", __package__).figures()

@@ -43,7 +43,11 @@ class Ram:
         self._placed: list[tuple[Range, int]] = []
         offset = 0
         for part in (rom, *self.banks):
-            self._placed.append((part, offset))
+            before, start = self._placed[-1] if self._placed else (None, 0)
+            if before is not None and before.end == part.base:  # banks that touch are one piece of memory
+                self._placed[-1] = Range(before.base, before.size + part.size), start
+            else:
+                self._placed.append((part, offset))
             offset += part.size
         self.sink_offset = offset
 
@@ -53,11 +57,11 @@ class Ram:
         return sum(bank.size for bank in self.banks)
 
     def regions(self) -> list[tuple[Range, int]]:
-        """Boot ROM and banks, each with its offset in the buffer."""
+        """Boot ROM and banks, each with its offset in the buffer; banks that touch are one."""
         return list(self._placed)
 
     def offset(self, address: int, size: int = 1) -> int | None:
-        """Offset in the buffer of `size` bytes at physical `address`; None if they are not all in one bank."""
+        """Offset in the buffer of `size` bytes at physical `address`; None if they are not all there, in one piece."""
         for part, offset in self._placed:
             if part.contains(address, size):
                 return offset + address - part.base

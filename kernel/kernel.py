@@ -85,7 +85,7 @@ class Kernel:
         record = BootRecord(statics)
         phase = record.phase
         mm = Mm(port, record.paging, statics)
-        smp = Smp(service, lambda: mm.cpu)
+        smp, service.switch = Smp(service, lambda: mm.cpu), mm.switch_cpu
         mm.tlb = Tlb(smp)
         meta = MetaRegion.load(statics)
         if meta is None:
@@ -131,11 +131,11 @@ class Kernel:
     def on_cpu(self, cpu: int) -> Iterator[None]:
         """Run the kernel's Python code as CPU `cpu` for the length of a `with` block."""
         self.mm.cpu_locals.base(cpu)
-        before, self.mm.cpu = self.mm.cpu, cpu
+        before = self.mm.switch_cpu(cpu)
         try:
             yield
         finally:
-            self.mm.cpu = before
+            self.mm.switch_cpu(before)
 
     def log(self, text: str) -> None:
         """Write a line to the guest's console, by the firmware."""

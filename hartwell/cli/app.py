@@ -10,14 +10,21 @@ import typer
 
 from hartwell import __version__
 
-from . import boot, dts, images, info
+from . import boot, buddyinfo, dts, frames, images, info, kernel, memmap, pagetable, slabinfo
 from .status import BROKEN_PIPE, INTERNAL, INTERRUPTED, USAGE, CommandError, debugging, fail, fail_internally
 
+KERNEL = "Hartwell's kernel"
 app = typer.Typer(name="hartwell", rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
 app.command("boot")(boot.boot)
 app.command("images")(images.images)
 app.command("info")(info.info)
 app.command("dts")(dts.dts)
+app.command("memmap", rich_help_panel=KERNEL)(memmap.memmap)
+app.command("buddyinfo", rich_help_panel=KERNEL)(buddyinfo.buddyinfo)
+app.command("slabinfo", rich_help_panel=KERNEL)(slabinfo.slabinfo)
+app.command("frames", rich_help_panel=KERNEL)(frames.frames)
+app.command("pagetable", rich_help_panel=KERNEL)(pagetable.pagetable)
+app.add_typer(kernel.app, rich_help_panel=KERNEL)
 
 # typer has carried its own click since 0.26; the base classes are the same in both.
 _UsageError, _ClickException = typer.BadParameter.__mro__[1:3]
@@ -40,6 +47,7 @@ def hartwell(
     It is the virt board that QEMU made common: up to 8 harts, CLINT, PLIC, a UART.
     Software built for that board runs here unchanged.
 
+    [b]hartwell boot[/b]         boots Hartwell's own kernel; the commands below look at its memory.
     [b]hartwell boot hello[/b]   boots a test image; [b]hartwell images[/b] lists them all.
     """
     if context.invoked_subcommand is None:
@@ -87,10 +95,19 @@ def _failed(error: Exception) -> int:
         return fail(str(error), INTERNAL)
     if isinstance(error, EmulatorError):
         return fail(str(error), USAGE)
+    if isinstance(error, _kernel_error()):
+        return fail(str(error), INTERNAL)
     if isinstance(error, OSError):
         what = f"{error.filename}: " if error.filename else ""
         return fail(f"{what}{error.strerror or error}", INTERNAL)
     return fail_internally(error)
+
+
+def _kernel_error() -> type[Exception]:
+    """What the kernel raises, if it was ever imported."""
+    module = sys.modules.get("kernel.errors")
+    kind: type[Exception] = getattr(module, "KernelError", CommandError)
+    return kind
 
 
 def _one_line(error: Exception) -> str:

@@ -70,7 +70,7 @@ def enter(boot: Booting) -> Outcome:
         raise BootError(f"the hart has no {wanted.name}; it took {entry.paging.name}")
     port, header = MemoryPort(boot.machine.bus), service.header
     boot.mm = mm = Mm(port, entry.paging, Statics.create(port, header.statics, header.statics_size))
-    boot.smp = Smp(service, lambda: mm.cpu)
+    boot.smp, service.switch = Smp(service, lambda: mm.cpu), mm.switch_cpu
     boot.sbi = boot.smp.sbi
     boot.tlb = mm.tlb = Tlb(boot.smp)
     BootRecord.create(mm.statics, entry.paging)

@@ -62,7 +62,7 @@ class Command(IntEnum):
     IDLE = 11
     """(hart mask) -> (SBI error, pending interrupts). Sends those harts an IPI, then waits for an enabled interrupt."""
     HOLD = 12
-    """(va): waits until the word there is not 0."""
+    """(va, hart mask). Sends those harts an IPI, then waits until the word at va is not 0."""
     ENABLE_INTERRUPTS = 13
     """(sie) -> sie as it was. Interrupts are taken in U-mode only, and end IDLE."""
     RETURN = 14

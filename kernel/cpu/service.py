@@ -12,8 +12,8 @@
 
 The machine stands still while Python runs; every hart is then somewhere in its program, and those that
 are at a host call are *ready*. All harts run while one of them is waited for. One that makes a host call
-meanwhile and is not waited for is given what is queued for it, else parked in IDLE; one that an outer
-call waits for is kept busy in HOLD until that call is reached again.
+meanwhile is given what is queued for it; if there is nothing, it is kept as it is by HOLD, in which it
+spins, or if it was parked, parked again by IDLE, in which it sleeps until somebody has work for it.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Entry:
 class Job:
     """A command for a parked CPU; `waker` is the hart to be woken when it is done.
 
-    With `keep` the CPU is ready then, instead of parked again, and the command itself wakes the waker.
+    With `keep` the CPU is then ready, instead of parked again.
     """
 
     __slots__ = ("args", "begun", "command", "keep", "results", "waker")
@@ -97,11 +97,12 @@ class Service:
         """Called to have Python code run as a CPU while its trap is handled; gives the CPU that it ran as."""
         self.jobs: dict[int, Job] = {}
         """What is queued for parked CPUs, by CPU."""
-        self._expected: list[int] = []  # CPUs whose results are waited for, the innermost last
         self._users: set[int] = set()  # CPUs that run user code, whose trap nobody has got yet
+        self._asleep: set[int] = set()  # CPUs that are parked
         self._held: dict[int, tuple[int, int]] = {}  # CPUs in HOLD, and the results that they brought
         self._trapping: dict[int, int] = {}  # CPUs whose trap is being handled -> the frame's address
         self._service_pc, self._trap_pc = to_virtual(self.header.service_call), to_virtual(self.header.trap_call)
+        self._asleep.update(cpu for cpu in self.online if not self.ready(cpu))
         machine.answer_host_calls(True)
         machine.reboot = False
 
@@ -142,6 +143,8 @@ class Service:
         """
         if mode is None:
             mode = MODES["sv39"].satp_mode if self.machine.board.mmu == "sv39" else 0
+        for about_the_last_start in (self.jobs, self._users, self._asleep, self._held, self._trapping):
+            about_the_last_start.clear()
         stop = self.machine.run(max_insns=self.budget)
         if not isinstance(stop, HostCall) or stop.instruction != ENTRY:
             raise BootError(f"the kernel was not entered: {stop}")
@@ -179,7 +182,7 @@ class Service:
 
     def park(self, cpu: int, wake: int) -> None:
         """Have a ready CPU sleep, and wait for CPU `wake`, which is woken from its sleep by that."""
-        self._give(self._take(cpu), Command.IDLE, (1 << self.hart(wake).id,))
+        self._sleep(cpu, self._take(cpu), 1 << self.hart(wake).id)
         self.wait(wake)
 
     def enter_user(self, cpu: int, frame: int, budget: int | None = None) -> tuple[int, TrapFrame]:
@@ -205,18 +208,25 @@ class Service:
         self._users.add(cpu)
 
     def wait_user(self, *cpus: int, budget: int | None = None) -> tuple[int, int, TrapFrame]:
-        """Run until one of `cpus`, which run user code, has trapped from it: which, the frame's address, the frame."""
+        """Run until one of `cpus` has trapped from its user code: which, the frame's address, the frame.
+
+        CpuNotReady if one of them runs no user code; CpuHung if none traps within `budget` instructions.
+        """
         left = budget or self.budget
+        for cpu in cpus:
+            if cpu not in self._users:
+                hart = self.hart(cpu)
+                raise CpuNotReady(f"CPU {cpu} runs no user code", hart.id, hart.pc)
+        hart = self.hart(cpus[0])
         began = self.machine.instructions
         while True:
             for cpu in cpus:
-                if cpu in self._held and cpu in self._users:  # it trapped while somebody else was waited for
+                if cpu in self._held:  # it trapped while somebody else was waited for
                     self._users.remove(cpu)
                     where = self._held[cpu][0]
                     return cpu, where, self.frame(cpu, where)
-            left_now = left - (self.machine.instructions - began)
-            hart = self.hart(cpus[0])
-            stop = self.machine.run(max_insns=left_now) if left_now > 0 else Watchdog("instructions", left, hart.pc)
+            now = left - (self.machine.instructions - began)
+            stop = self.machine.run(max_insns=now) if now > 0 else Watchdog("instructions", left, hart.pc)
             if not isinstance(stop, HostCall):
                 raise self._failure(stop, hart, left)
             caller = self._arrived(stop)
@@ -270,21 +280,17 @@ class Service:
         """What `wait` does about a `stop` other than the one that it waits for."""
         hart, budget = self.hart(cpu), self.budget
         began = self.machine.instructions
-        self._expected.append(cpu)
-        try:
-            while True:
-                if not isinstance(stop, HostCall):
-                    raise self._failure(stop, hart, budget)
-                caller = self._arrived(stop)
-                if caller == cpu and cpu not in self._users:
-                    return hart.read("a0"), hart.read("a1")
-                self._set_aside(caller)
-                if cpu in self._held:  # it arrived while a handler waited for somebody else
-                    return self._held[cpu]
-                left = budget - (self.machine.instructions - began)
-                stop = self.machine.run(max_insns=left) if left > 0 else Watchdog("instructions", budget, hart.pc)
-        finally:
-            self._expected.pop()
+        while True:
+            if not isinstance(stop, HostCall):
+                raise self._failure(stop, hart, budget)
+            caller = self._arrived(stop)
+            if caller == cpu and cpu not in self._users:
+                return hart.read("a0"), hart.read("a1")
+            self._set_aside(caller)
+            if cpu in self._held:  # it arrived while a handler waited for somebody else
+                return self._held[cpu]
+            left = budget - (self.machine.instructions - began)
+            stop = self.machine.run(max_insns=left) if left > 0 else Watchdog("instructions", budget, hart.pc)
 
     def _arrived(self, stop: HostCall) -> int:
         """The CPU that made a host call with news for whoever waits for it; -1 if the call has been dealt with."""
@@ -320,32 +326,38 @@ class Service:
         before, self.cpu = self.cpu, cpu
         return before
 
-    def _hold(self, cpu: int, hart: Hart) -> None:
-        """Keep a CPU busy whose results are of interest later."""
+    def _hold(self, cpu: int, hart: Hart, wake: int = 0) -> None:
+        """Keep a CPU busy whose results are of interest later; first it wakes the harts in the mask `wake`."""
         self._held[cpu] = hart.read("a0"), hart.read("a1")
         hold = self.header.holds + 8 * cpu
         self.port.store(hold, 0)
-        self._give(hart, Command.HOLD, (to_virtual(hold),))
+        self._give(hart, Command.HOLD, (to_virtual(hold), wake))
 
     def _set_aside(self, cpu: int) -> None:
         """Have a CPU that made a host call, and is not waited for at this level, do something else."""
         if cpu < 0:
             return
         hart, job = self.hart(cpu), self.jobs.get(cpu)
-        if cpu in self._expected or cpu in self._users:
-            self._hold(cpu, hart)
-        elif job is None:
-            self._give(hart, Command.IDLE, (0,))
-        elif not job.begun:
+        if job is not None and not job.begun:
             job.begun = True
+            self._asleep.discard(cpu)
             self._give(hart, job.command, job.args)
-        else:
+        elif job is not None:
             del self.jobs[cpu]
             job.results = hart.read("a0"), hart.read("a1")
             if job.keep:
-                self._hold(cpu, hart)
+                self._hold(cpu, hart, 1 << job.waker)
             else:
-                self._give(hart, Command.IDLE, (1 << job.waker,))
+                self._sleep(cpu, hart, 1 << job.waker)
+        elif cpu in self._asleep:  # woken by somebody who had nothing for it
+            self._sleep(cpu, hart)
+        else:
+            self._hold(cpu, hart)
+
+    def _sleep(self, cpu: int, hart: Hart, wake: int = 0) -> None:
+        """Park a CPU; first it wakes the harts in the mask `wake`."""
+        self._asleep.add(cpu)
+        self._give(hart, Command.IDLE, (wake,))
 
     def _refuse(self, hart: Hart, instruction: int) -> None:
         """A custom-0 instruction that is not the kernel's: an illegal instruction (privileged specification 4.1)."""

@@ -15,7 +15,7 @@ from kernel.errors import BootError
 
 from .abi import Command
 from .errors import CpuNotReady
-from .sbi import Extension, Sbi
+from .sbi import Sbi
 from .service import Job, Service
 
 
@@ -75,27 +75,25 @@ class Smp:
         service = self.service
         if service.ready(cpu):
             return service.call(cpu, command, *args)
-        hart = service.hart(cpu)
-        if cpu in service.jobs:
-            raise CpuNotReady(f"CPU {cpu} is still busy with {service.jobs[cpu].command.name}", hart.id, hart.pc)
-        return self._finish(cpu, self._queue(cpu, command, *args), 1 << hart.id)
+        return self._wake(cpu, self._queue(cpu, command, *args))
 
     def summon(self, cpu: int) -> None:
         """Make a parked CPU ready: for `Service.begin_user`, or to have Python code run as that CPU."""
-        service = self.service
-        if service.ready(cpu):
-            return
-        hart, waker = service.hart(cpu), service.hart(self._waker())
-        if cpu in service.jobs:
-            raise CpuNotReady(f"CPU {cpu} is still busy with {service.jobs[cpu].command.name}", hart.id, hart.pc)
-        args = (1 << waker.id, 0, 0, 0, 0, 0, 0, Extension.IPI)
-        job = service.jobs[cpu] = Job(Command.ECALL, args, waker.id, keep=True)
-        self._finish(cpu, job, 1 << hart.id)
+        if not self.service.ready(cpu):
+            self._wake(cpu, self._queue(cpu, Command.NOP, keep=True))
 
-    def _queue(self, cpu: int, command: Command, *args: int) -> Job:
-        """Have the CPU find a command when it next asks, and wake us afterwards."""
-        job = self.service.jobs[cpu] = Job(command, args, self.service.hart(self._waker()).id)
+    def _queue(self, cpu: int, command: Command, *args: int, keep: bool = False) -> Job:
+        """Have the CPU find a command when it next asks, and wake us afterwards. CpuNotReady if it has one."""
+        service = self.service
+        if cpu in service.jobs:
+            hart = service.hart(cpu)
+            raise CpuNotReady(f"CPU {cpu} is still busy with {service.jobs[cpu].command.name}", hart.id, hart.pc)
+        job = service.jobs[cpu] = Job(command, args, service.hart(self._waker()).id, keep)
         return job
+
+    def _wake(self, cpu: int, job: Job) -> tuple[int, int]:
+        """Have a parked CPU do the `job` that is queued for it."""
+        return self._finish(cpu, job, 1 << self.service.hart(cpu).id)
 
     def _waker(self) -> int:
         """The CPU that waits for a parked one: a ready CPU, the one that Python runs as if it is."""

@@ -8,18 +8,33 @@ first argument of everything.
 """
 
 from .context import Mm
-from .frame.allocator import FrameAllocOptions, GlobalFrameAllocator
+from .fields import Bytes, Nested, i8, i16, i32, i64, u8, u16, u32, u64, usize
+from .frame.allocator import FrameAllocOptions, FrameDispatch, GlobalFrameAllocator
 from .frame.frame import Frame, FrameRef, UFrame
 from .frame.linked_list import CursorMut, LinkedList
 from .frame.meta_type import Accessible, AnyUFrameMeta, FrameMeta, Link, Unit
 from .frame.segment import Segment, USegment
 from .frame.unique import UniqueFrame
+from .heap.dispatch import AllocDispatch, GlobalHeapAllocator
+from .heap.slot import HeapSlot, SlotInfo
+from .io.pod import Array, Pod
+from .io.reader import FallibleVmReader, VmReader
+from .io.vm_io import VmIo
+from .io.writer import FallibleVmWriter, VmWriter
+from .kspace.kvirt_area import KVirtArea
 from .layout import Layout
+from .page_table.page_table import PageTable
+from .page_table.pte import CachePolicy, PageFlags, PageProperty
 from .paging import PAGE_SIZE, SV39, SV48
 from .port import Access, MemoryPort, Observer
+from .tlb.flusher import TlbFlusher, TlbFlushOp
+from .vm_space.vm_space import VmSpace
 
 __all__ = [
-    "PAGE_SIZE", "SV39", "SV48", "Access", "Accessible", "AnyUFrameMeta", "CursorMut", "Frame", "FrameAllocOptions",
-    "FrameMeta", "FrameRef", "GlobalFrameAllocator", "Layout", "Link", "LinkedList", "MemoryPort", "Mm", "Observer",
-    "Segment", "UFrame", "USegment", "UniqueFrame", "Unit",
+    "PAGE_SIZE", "SV39", "SV48", "Access", "Accessible", "AllocDispatch", "AnyUFrameMeta", "Array", "Bytes",
+    "CachePolicy", "CursorMut", "FallibleVmReader", "FallibleVmWriter", "Frame", "FrameAllocOptions", "FrameDispatch",
+    "FrameMeta", "FrameRef", "GlobalFrameAllocator", "GlobalHeapAllocator", "HeapSlot", "KVirtArea", "Layout", "Link",
+    "LinkedList", "MemoryPort", "Mm", "Nested", "Observer", "PageFlags", "PageProperty", "PageTable", "Pod", "Segment",
+    "SlotInfo", "TlbFlushOp", "TlbFlusher", "UFrame", "USegment", "UniqueFrame", "Unit", "VmIo", "VmReader", "VmSpace",
+    "VmWriter", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "usize",
 ]

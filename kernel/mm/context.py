@@ -80,6 +80,11 @@ class Mm:
         """Whether the kernel is gone: handles that are still around then hold nothing."""
         self._linear_base, self._linear_size = paging.linear_base, paging.linear_size
 
+    def switch_cpu(self, cpu: int) -> int:
+        """Run the kernel's Python code as CPU `cpu` from now on; as which it did before."""
+        before, self.cpu = self.cpu, cpu
+        return before
+
     def __getattr__(self, name: str) -> object:
         if name in ("slots", "frame_allocator", "heap", "kspace", "tlb"):
             raise BootError(f"{name} is not there yet: the boot has not come to that stage")

@@ -64,9 +64,15 @@ class MemoryPort:
         """Lets somebody else run while the caller waits for a lock; None where nobody else can (kernel.sync)."""
         self._observers: list[Observer] = []
         self._banks: list[tuple[int, int, memoryview]] = []
-        for bank in bus.ram.banks:
-            raw = memoryview(bus.memory(bank.base, bank.size)).cast("B")  # type: ignore[arg-type]
-            self._banks.append((bank.base, bank.base + bank.size, raw))
+        low, high = 0, 0
+        for bank in sorted(bus.ram.banks, key=lambda bank: bank.base):
+            if bank.base != high:
+                low = bank.base
+            elif self._banks:
+                self._banks.pop()  # banks that touch are one
+            high = bank.base + bank.size
+            raw = memoryview(bus.memory(low, high - low)).cast("B")  # type: ignore[arg-type]
+            self._banks.append((low, high, raw))
         if not self._banks:
             raise BusError("a machine without memory has no memory port")
         # The bank used last has its word views at hand; with one bank, that is all there is.
@@ -198,11 +204,11 @@ class MemoryPort:
             return
         if self._observers:
             self._tell(Access.STORE, address, size, None)
+        start = self._range(address, size)
         if size == 4096 and byte == 0:
-            start = self._range(address, size)
             self._sized[1][start:start + 4096] = _ZERO_PAGE
-            return
-        self._bus.memory(address, size)[:] = byte
+        else:
+            self._bus.memory(address, size)[:] = byte
 
     def copy(self, target: int, source: int, size: int) -> None:
         """Copy `size` bytes from `source` to `target`; they may overlap."""
@@ -211,7 +217,9 @@ class MemoryPort:
         if self._observers:
             self._tell(Access.LOAD, source, size, None)
             self._tell(Access.STORE, target, size, None)
-        self._bus.memory(target, size)[:] = self._bus.memory(source, size).copy()
+        self._range(source, size)
+        self._range(target, size)
+        self._bus.memory(target, size)[:] = self._bus.memory(source, size)
 
     def load_column(self, address: int, count: int, stride: int = 8) -> npt.NDArray[np.uint64]:
         """`count` 64-bit words, `stride` bytes apart (a multiple of 8), as a new array."""
@@ -227,6 +235,7 @@ class MemoryPort:
         span = (count - 1) * stride + 8
         if self._observers:
             self._tell(kind, address, span, None)
+        self._range(address, span)
         return self._bus.memory(address, span).view(np.uint64)[::stride // 8]
 
     # --- where things are -------------------------------------------------------------------------------------

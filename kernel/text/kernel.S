@@ -251,10 +251,18 @@ do_idle:
 2:  csrci   sip, SSI
     j       service
 
-/* hold(va): wait until the word there is not 0 */
+/* hold(va, hart mask): send those harts an IPI, and wait until the word at va is not 0 */
 do_hold:
-    ld      t0, (a0)
-    beqz    t0, do_hold
+    beqz    a1, 1f
+    mv      t1, a0                              /* SBI calls change a0 and a1 only */
+    mv      a0, a1
+    li      a1, 0
+    li      a6, 0
+    li      a7, SBI_IPI
+    ecall
+    mv      a0, t1
+1:  ld      t0, (a0)
+    beqz    t0, 1b
     j       done
 
 /* enable_interrupts(sie) -> sie as it was. They interrupt user code only; the kernel looks for them in do_idle. */
@@ -384,8 +392,7 @@ trap_vector:
     csrr    t3, stval
     sd      t3, FRAME_STVAL(sp)
 
-    /* An exception in the kernel: is it a probe's? A fetch is known by where it would have returned to. */
-    bltz    t2, report
+    /* From the kernel, where interrupts are off: is it a probe's exception? A fetch is known by where it would have returned to. */
     andi    t1, t1, SSTATUS_SPP
     beqz    t1, report
     ld      t1, FRAME_X(6)(sp)

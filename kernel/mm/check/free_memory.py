@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kernel.errors import CorruptionError
-from kernel.mm.frame.meta import UNIQUE
-from kernel.mm.paging import PAGE_SIZE
+from kernel.mm.paging import PAGE_SHIFT, PAGE_SIZE
 from kernel.osdk.frame_allocator.buddy_set import BuddySet
 from kernel.osdk.frame_allocator.chunk import FreeHeadMeta
 from kernel.osdk.frame_allocator.frame_allocator import FrameAllocator
@@ -16,51 +15,59 @@ from .census import Census, Mask
 
 def free_heads(census: Census) -> Mask:
     """The frames that are heads of free chunks."""
-    return (census.words == census.mm.types.vtable(FreeHeadMeta)) & (census.counts == UNIQUE)
+    heads: Mask = census.of_type(FreeHeadMeta) & census.unique
+    return heads
 
 
-def check_frame_allocator(census: Census, allocator: FrameAllocator) -> None:
+def check_frame_allocator(census: Census, allocator: FrameAllocator, heads: Mask) -> None:
     """Every chunk and cache entry, their sums, the counter, and that buddies are merged."""
-    total = _check_set(census, allocator.pools.global_set)
-    if lock := allocator.pools.lock.holder:
-        census.breach(f"the global frame pool is locked by CPU {lock}")
+    pools = allocator.pools
+    total = _check_set(census, pools.global_set, heads)
+    if pools.lock.holder is not None:
+        census.breach(f"the global frame pool is locked by CPU {pools.lock.holder}")
+    snapshot = census.mm.port.load(pools._snapshot)
+    if snapshot != pools.global_set.total_size:
+        census.breach(f"the global frame pool has {pools.global_set.total_size} bytes; the snapshot that CPUs balance "
+                      f"by says {snapshot}")
     for cpu, part in enumerate(allocator.cpus):
-        total += _check_set(census, part.local.set)
+        total += _check_set(census, part.local.set, heads)
         if part.lock.holder is not None:
             census.breach(f"the frame pool of CPU {cpu} is locked")
         for cache in part.caches:
             try:
-                for paddr, size in cache.ranges():
-                    census.own_free(paddr, size)
-                    total += size
+                entries = list(cache.entries())
             except CorruptionError as why:
                 census.breach(str(why))
+                continue
+            census.own_free(entries, cache.shape.pages)
+            total += len(entries) * cache.shape.pages * PAGE_SIZE
     said = allocator.load_total_free_size()
     if said != total:
         census.breach(f"the frame allocator counts {said} free bytes, its blocks and caches have {total}")
-    census.judge_free(free_heads(census))
+    census.judge_free(heads)
 
 
-def _check_set(census: Census, buddies: BuddySet) -> int:
+def _check_set(census: Census, buddies: BuddySet, heads: Mask) -> int:
     """One pool; the bytes in it."""
     total = 0
     for order in range(buddies.orders):
-        if not buddies.chunk_count(order):
+        members = census.chain(buddies._chains[order].head, f"{buddies.name}, order {order}")
+        if not members:
             continue
-        size = PAGE_SIZE << order
-        try:
-            chunks = list(buddies.chunks(order))
-        except CorruptionError as why:
-            census.breach(str(why))
-            continue
-        for paddr in chunks:
-            census.own_free(paddr, size)
-        total += size * len(chunks)
-        if order + 1 < buddies.orders and len(chunks) > 1:
-            pairs = np.sort(np.array(chunks, dtype=np.uint64) >> np.uint64(order + 13))
+        frames = np.array(members, dtype=np.int64)
+        numbers = frames + census.first
+        for index in frames[~heads[frames] | (census.storage[2][frames] != order)
+                            | (numbers & (1 << order) - 1 != 0)].tolist():
+            paddr = census.paddr(index)
+            census.breach(f"{buddies.name}: {paddr:#x} is in the list of order {order}, but it is "
+                          f"{census.mm.slots.state(paddr)}, of order {census.storage[2][index]}")
+        census.own_free((numbers << PAGE_SHIFT).tolist(), 1 << order)
+        total += len(members) * PAGE_SIZE << order
+        if order + 1 < buddies.orders and len(members) > 1:
+            pairs = np.sort(numbers >> order + 1)
             for twin in pairs[1:][pairs[1:] == pairs[:-1]].tolist():
-                census.breach(f"{buddies.name}: both halves of the chunk of order {order + 1} at {twin << order + 13:#x} "
-                              "are free, and not merged")
+                census.breach(f"{buddies.name}: both halves of the chunk of order {order + 1} at "
+                              f"{twin << order + 1 + PAGE_SHIFT:#x} are free, and not merged")
     if total != buddies.total_size:
         census.breach(f"{buddies.name} counts {buddies.total_size} bytes, its chunks have {total}")
     return total

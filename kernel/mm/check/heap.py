@@ -1,120 +1,152 @@
-"""The heap: slabs, their slots, the CPUs' object caches, large allocations."""
+"""The heap: slabs in their caches, the CPUs' object caches, large allocations, and who has live objects."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
-from kernel.errors import CorruptionError
 from kernel.mm.frame.linked_list import FrameChain
-from kernel.mm.heap.live_map import LiveMapMeta, LiveMaps
-from kernel.mm.heap.slab import SMALL, SlabMeta
+from kernel.mm.frame.meta import REF_COUNT_MAX
+from kernel.mm.heap.slab import SlabMeta
 from kernel.mm.heap.slot import LargeAllocFrameMeta
 from kernel.mm.paging import PAGE_SIZE
+from kernel.osdk.heap_allocator.cpu_local_box import CpuLocalChunkMeta
 from kernel.osdk.heap_allocator.heap_allocator import HeapAllocator
 from kernel.osdk.heap_allocator.slab_cache import SlabCache
+from kernel.osdk.heap_allocator.slab_counter import load_total_slab_size
 
 from .census import Census
+from .slabs import Slab, walk_objects
 
 
-def check_slabs(census: Census) -> None:
-    """Every slab, in whosever cache: its free list, counts and live bits; every large allocation."""
-    mm = census.mm
-    small = 0
-    for index in np.flatnonzero(census.of_type(SlabMeta)).tolist():
-        small += _check_slab(census, census.paddr(index))
-    maps = LiveMaps(mm)
-    try:
-        for paddr in maps.frames():
-            census.own(paddr, "the list of slab bitmaps")
-        if maps.used() != small:
-            census.breach(f"{maps.used()} slab bitmaps are in use, for {small} slabs of small slots")
-    except CorruptionError as why:
-        census.breach(str(why))
-    census.breaches_at(census.of_type(LiveMapMeta) & (census.sole == 0), "a frame of slab bitmaps in no list")
-    for index in np.flatnonzero(census.of_type(LargeAllocFrameMeta)).tolist():
+def check_large(census: Census) -> set[int]:
+    """Large allocations, and chunks of CPU-local variables; the addresses of the large ones that are live."""
+    live: set[int] = set()
+    linear = census.mm.paging.linear_base
+    large = census.of_type(LargeAllocFrameMeta)
+    shared = census.counts < REF_COUNT_MAX
+    end, expected = -1, (0, 0)
+    for index in np.flatnonzero(large).tolist():
+        size, head, alive = (int(column[index]) for column in census.storage[:3])
         paddr = census.paddr(index)
-        meta = LargeAllocFrameMeta.at(mm.port, mm.slots.slot(paddr))
-        if not meta.head <= paddr < meta.head + meta.size or meta.size % PAGE_SIZE:
-            census.breach(f"frame {paddr:#x} says that it is part of {meta.head:#x} ({meta.size} bytes)")
         census.references[index] += 1
+        if index < end:
+            if (size, head) != expected or alive:
+                census.breach(f"frame {paddr:#x} says that it is part of {head:#x} ({size} bytes, live {alive}), "
+                              f"those before it are of {expected[1]:#x} ({expected[0]} bytes)")
+            continue
+        end, expected = index + size // PAGE_SIZE, (size, head)
+        if head != paddr or size % PAGE_SIZE or not size or end > census.size or alive > 1 or not (
+                large & shared)[index:end].all():
+            census.breach(f"frame {paddr:#x} is no head of a large allocation: it says {head:#x}, {size} bytes, "
+                          f"live {alive}")
+            end = index
+        elif alive:
+            live.add(head + linear)
+    census.references[census.of_type(CpuLocalChunkMeta)] += 1
+    return live
 
 
-def _check_slab(census: Census, paddr: int) -> int:
-    """1 if the slab has a bitmap of its own."""
-    mm = census.mm
-    meta = SlabMeta.at(mm.port, mm.slots.slot(paddr))
-    size = meta.slot_size
-    if size < 8 or size > PAGE_SIZE or PAGE_SIZE % size:
-        census.breach(f"slab {paddr:#x}: slots of {size} bytes")
-        return 0
-    capacity, first = PAGE_SIZE // size, paddr + mm.paging.linear_base
-    links = mm.port.load_column(paddr, capacity, size).tolist()
-    free: set[int] = set()
-    address = meta.free_list
-    while address:
-        index, odd = divmod(address - first, size)
-        if odd or not 0 <= index < capacity or index in free:
-            census.breach(f"slab {paddr:#x}: the free list goes to {address:#x}, which is "
-                          + ("in it already" if index in free else f"no {size}-byte slot of it"))
-            break
-        free.add(index)
-        address = links[index]
-    if len(free) + meta.nr_allocated != capacity:
-        census.breach(f"slab {paddr:#x}: {len(free)} free and {meta.nr_allocated} allocated slots of {capacity}")
-    live = {(slot - first) // size for slot in meta.live_slots(mm)}
-    if live & free:
-        census.breach(f"slab {paddr:#x}: slot {first + min(live & free) * size:#x} is live and in the free list")
-    return int(size < SMALL)
+def check_heap_allocator(census: Census, heap: HeapAllocator, slabs: dict[int, Slab], in_hand: Iterable[int]) -> None:
+    """Slabs are in the right list of the right cache, and every slot is free, live, or in one CPU's object cache.
 
-
-def check_heap_allocator(census: Census, heap: HeapAllocator) -> None:
-    """Slabs are in the right list of the right cache; slots that are neither live nor free are some CPU's."""
+    `in_hand` are the addresses of slots that somebody has as HeapSlots.
+    """
     mm = census.mm
     cpus = range(mm.cpu_locals.count)
-    slabs = 0
+    if heap._lock.holder is not None:
+        census.breach(f"the heap is locked by CPU {heap._lock.holder}")
+    out: dict[int, int] = {}  # by slab: slots that are in object caches, or in somebody's hand
+    for address in in_hand:
+        paddr = address - mm.paging.linear_base
+        slab = slabs.get(census.index(paddr))
+        size = slab.size if slab else PAGE_SIZE
+        _put_out(census, slabs, out, paddr & -PAGE_SIZE, 1 << (paddr & PAGE_SIZE - 1) // size, "somebody's hand")
     for number, cache in enumerate(heap.slabs):
-        cached: set[int] = set()
+        size = cache.slot_size
+        its = tuple((slab.paddr, slab.list) for slab in slabs.values() if slab.size == size)
         for cpu in cpus:
             objects = heap.object_caches(cpu)[number]
-            try:
-                addresses = objects.list.addresses()
-            except CorruptionError as why:
-                census.breach(str(why))
+            name = f"CPU {cpu}'s object cache of {size}-byte slots"
+            found = walk_objects(mm.port.load(objects.list.head), size, mm.paging.linear_base, its)
+            if found.wrong:
+                census.breach(f"{name} {found.wrong}")
+            if objects.size != found.number * size:
+                census.breach(f"{name} counts {objects.size} bytes, and has {found.number} slots")
+            for paddr, mask in found.slots.items():
+                _put_out(census, slabs, out, paddr, mask, name)
+    counted, listed = 0, set()
+    for cache in heap.slabs:
+        for index in _check_cache(census, cache, slabs):
+            listed.add(index)
+            counted += PAGE_SIZE
+            slab = slabs.get(index)
+            if slab is not None and (lost := ~(slab.free | slab.live | out.get(index, 0)) & (1 << slab.capacity) - 1):
+                at = slab.paddr + mm.paging.linear_base + (lost.bit_length() - 1) * slab.size
+                census.breach(f"slab {slab.paddr:#x}: slot {at:#x} is neither free nor live nor in an object cache")
+    if counted != load_total_slab_size(mm):
+        census.breach(f"{load_total_slab_size(mm)} bytes of slabs are counted; the caches have {counted}")
+    for index in np.flatnonzero(census.of_type(SlabMeta) & (census.in_list != 0)).tolist():
+        if index not in listed:
+            census.breach(f"slab {census.paddr(index):#x} says that it is in list {census.in_list[index]}, "
+                          "which is no slab cache's")
+
+
+def _put_out(census: Census, slabs: dict[int, Slab], out: dict[int, int], paddr: int, mask: int, where: str) -> None:
+    """Take down the slots `mask` of the slab at `paddr` as being in `where`, and nowhere else."""
+    frame = census.index(paddr)
+    slab = slabs.get(frame)
+    if slab is None:
+        census.breach(f"{where} has slots of {paddr:#x}, which is no slab")
+        return
+    if twice := mask & (slab.free | slab.live | out.get(frame, 0)):
+        at = paddr + census.mm.paging.linear_base + (twice.bit_length() - 1) * slab.size
+        census.breach(f"{where} has slot {at:#x}, which is live, free in its slab, or out already")
+    out[frame] = out.get(frame, 0) | mask
+
+
+def _check_cache(census: Census, cache: SlabCache, slabs: dict[int, Slab]) -> list[int]:
+    """One size class; its slabs' frame numbers."""
+    found: list[int] = []
+    chains: dict[str, FrameChain] = {"full": cache.full, "partial": cache.partial, "empty": cache.empty}
+    for name, chain in chains.items():
+        name_of = f"the list of {name} slabs of {cache.slot_size}-byte slots"
+        for index in census.chain(chain.head, name_of):
+            census.own(census.paddr(index), name_of)
+            found.append(index)
+            slab = slabs.get(index)
+            if slab is None:
+                census.breach(f"frame {census.paddr(index):#x} in {name_of} is no slab")
                 continue
-            if objects.size != len(addresses) * cache.slot_size:
-                census.breach(f"CPU {cpu}'s object cache of {cache.slot_size}-byte slots counts {objects.size} bytes, "
-                              f"and has {len(addresses)} slots")
-            if cached & set(addresses):
-                census.breach(f"slot {min(cached & set(addresses)):#x} is in two CPUs' object caches")
-            cached |= set(addresses)
-        slabs += _check_cache(census, cache, cached)
-    in_lists = int(np.count_nonzero(census.of_type(SlabMeta) & (census.in_list != 0)))
-    if slabs != in_lists:
-        census.breach(f"{in_lists} slabs are in lists, {slabs} in the slab caches")
+            right = "empty" if not slab.allocated else "full" if slab.allocated == slab.capacity else "partial"
+            if slab.size != cache.slot_size or name != right:
+                census.breach(f"slab {slab.paddr:#x}: {slab.allocated} of {slab.capacity} slots of {slab.size} bytes "
+                              f"are allocated, and it is in {name_of}")
+    return found
 
 
-def _check_cache(census: Census, cache: SlabCache, cached: set[int]) -> int:
-    """One size class; how many slabs it has."""
-    mm, size = census.mm, cache.slot_size
-    out, live, slabs = 0, 0, 0
-    chains: tuple[tuple[str, FrameChain], ...] = (("full", cache.full), ("partial", cache.partial), ("empty", cache.empty))
-    for name, chain in chains:
-        try:
-            for slot in chain:
-                meta = SlabMeta.at(mm.port, slot)
-                paddr = mm.slots.frame_of(slot)
-                census.own(paddr, f"the list of {name} slabs")
-                allocated = meta.nr_allocated
-                right = "empty" if not allocated else "full" if allocated == meta.capacity else "partial"
-                if meta.slot_size != size or name != right:
-                    census.breach(f"slab {paddr:#x}: {allocated} of {meta.capacity} slots of {meta.slot_size} bytes are "
-                                  f"allocated, and it is in the list of {name} slabs of {size}-byte slots")
-                taken = meta.live_slots(mm)
-                if cached.intersection(taken):
-                    census.breach(f"slot {min(cached.intersection(taken)):#x} is live and in an object cache")
-                out, live, slabs = out + allocated, live + len(taken), slabs + 1
-        except CorruptionError as why:
-            census.breach(str(why))
-    if out != live + len(cached):
-        census.breach(f"{size}-byte slots: {out} are out of their slabs, {live} live and {len(cached)} in object caches")
-    return slabs
+def live_slots(census: Census, slabs: dict[int, Slab]) -> set[int]:
+    """Kernel virtual addresses of all live slots of slabs."""
+    linear = census.mm.paging.linear_base
+    found: set[int] = set()
+    for slab in slabs.values():
+        live, base = slab.live, slab.paddr + linear
+        while live:
+            low = live & -live
+            found.add(base + (low.bit_length() - 1) * slab.size)
+            live ^= low
+    return found
+
+
+def check_objects(census: Census, live: set[int], known: Iterable[int]) -> None:
+    """The live objects of the heap are those of somebody: `known` are all of their addresses."""
+    owners = list(known)
+    owned = set(owners)
+    if len(owned) != len(owners):
+        again = next(address for address in owned if owners.count(address) > 1)
+        census.breach(f"the heap object {again:#x} has two owners")
+    for address in sorted(live - owned):
+        census.breach(f"the heap object {address:#x} is live, and nobody has it: it is lost")
+    for address in sorted(owned - live):
+        census.breach(f"somebody has the heap object {address:#x}, which is not live")

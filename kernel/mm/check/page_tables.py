@@ -4,79 +4,176 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernel.mm.frame.meta import VTABLE
+from kernel.mm.kspace.range_allocator import Block
 from kernel.mm.page_table.config import KernelPtConfig, PageTableConfig, UserPtConfig
-from kernel.mm.page_table.pte import PPN_MASK, RSV1, RWX, VALID
+from kernel.mm.page_table.page_table import page_walk
+from kernel.mm.page_table.pte import PPN_MASK, RSV1, RWX, SHIFT, SIZE, VALID
 from kernel.mm.paging import ENTRIES, PAGE_SIZE, ROOT_KERNEL_FIRST
-from kernel.mm.vm_space.vm_space import activated_vm_space
+from kernel.mm.vm_space.iomem_list import IoMemList
+from kernel.mm.vm_space.vm_space import activated_vm_space, cpus_of
 
-from .census import Census, Words
+from .census import MOST, Census, Indices, Words
 
-_EMPTY = bytes(PAGE_SIZE)
+_HAS = np.uint64(0xFF_00FF_FFFF)  # a node's entries, whether it is stray, its lock
 
 
-def check_page_tables(census: Census, *, locked: bool) -> None:
-    """All nodes of all page tables; `locked` says that cursors are open, whose nodes are locked."""
+
+def check_page_tables(census: Census, *, locked: bool) -> list[int]:
+    """All nodes of all page tables; the addresses of the heap objects that they have (records of I/O memory).
+
+    `locked` says that cursors are open, whose nodes are locked.
+    """
     mm, levels = census.mm, census.mm.paging.levels
     kernel_root = mm.kspace.root_paddr
     census.refer(kernel_root, "kernel space")
-    for cpu in range(mm.cpu_locals.count):
-        census.refer(activated_vm_space(mm, cpu) or kernel_root, f"CPU {cpu}'s satp")
+    active = [activated_vm_space(mm, cpu) for cpu in range(mm.cpu_locals.count)]
+    for cpu, root in enumerate(active):
+        census.refer(root or kernel_root, f"CPU {cpu}'s satp")
     upper = mm.port.load_column(kernel_root + ROOT_KERNEL_FIRST * 8, ROOT_KERNEL_FIRST)
-    nodes = 0
+    objects: list[int] = []
     for config in (KernelPtConfig, UserPtConfig):
-        for index in np.flatnonzero(census.of_type(config)).tolist():
-            nodes += 1
-            paddr, word = census.paddr(index), int(census.storage[index])
-            children, stray, level, lock = word & 0xFFFF, word >> 16 & 0xFF, word >> 24 & 0xFF, word >> 32 & 0xFF
-            name = f"page-table node {paddr:#x} of level {level}"
-            if not 1 <= level <= levels:
-                census.breach(f"{name}: there are {levels} levels")
-                continue
-            if lock and not locked:
-                census.breach(f"{name} is locked by CPU {lock - 1}")
-            if stray:
-                census.breach(f"{name} is stray")
-            if not children and level < levels:
-                if mm.port.read(paddr, PAGE_SIZE) != _EMPTY:
-                    census.breach(f"{name} counts no entries, and has some")
-                continue
-            entries = mm.port.load_column(paddr, ENTRIES)
+        frames = np.flatnonzero(census.of_type(config))
+        words = census.storage[0][frames]
+        worth = ((words & _HAS) != 0) | ((words >> np.uint64(24) & np.uint64(0xFF)) == levels)
+        _check_empty(census, frames[~worth])
+        frames = frames[worth]
+        nodes = Nodes(frames, np.zeros((len(frames), ENTRIES), dtype=np.uint64), words[worth])
+        for row, index in enumerate(frames.tolist()):
+            paddr, level = census.paddr(index), int(nodes.levels[row])
+            entries = nodes.entries[row]
+            entries[:] = mm.port.load_column(paddr, ENTRIES)
             if level == levels:
-                if config is UserPtConfig and not np.array_equal(entries[ROOT_KERNEL_FIRST:], upper):
-                    census.breach(f"{name}: its upper half is not the kernel's")
                 half = config.ROOT_INDICES
-                entries = entries[half.start:half.stop]
-            _check_entries(census, config, entries, level, children, name)
+                if config is UserPtConfig:
+                    if not np.array_equal(entries[ROOT_KERNEL_FIRST:], upper):
+                        census.breach(f"the page table {paddr:#x}: its upper half is not the kernel's")
+                    objects += _check_user_root(census, paddr, active)
+                elif entries[:half.start].any():
+                    census.breach(f"the kernel's page table {paddr:#x} maps user addresses")
+                elif paddr == kernel_root and np.count_nonzero(entries[half.start:]) != len(half):
+                    census.breach(f"the kernel's page table {paddr:#x} has not all of its {len(half)} shared tables")
+                entries[:half.start] = entries[half.stop:] = 0
+        _check_nodes(census, config, nodes, locked)
+    _check_kernel_space(census)
+    return objects
 
 
-def _check_entries(census: Census, config: type[PageTableConfig], entries: Words, level: int, children: int,
-                   name: str) -> None:
-    mm = census.mm
+class Nodes:
+    """Some nodes, a row each: frame numbers, entries (those that the table manages), and first metadata words."""
+
+    def __init__(self, frames: Indices, entries: Words, words: Words) -> None:
+        self.frames, self.entries, self.words = frames, entries, words
+        self.children = (words & np.uint64(0xFFFF)).astype(np.int64)
+        self.levels = (words >> np.uint64(24) & np.uint64(0xFF)).astype(np.int64)
+
+    def name(self, census: Census, row: int) -> str:
+        """What messages call a node."""
+        return f"page-table node {census.paddr(int(self.frames[row])):#x} of level {self.levels[row]}"
+
+
+def _check_empty(census: Census, frames: Indices) -> None:
+    """Nodes that count no entries have none. Most of the kernel's are neighbours: they are read together."""
+    if not len(frames):
+        return
+    levels = census.storage[0][frames] >> np.uint64(24) & np.uint64(0xFF)
+    for index in frames[(levels < 1) | (levels > census.mm.paging.levels)].tolist():
+        census.breach(f"page-table node {census.paddr(index):#x}: there are {census.mm.paging.levels} levels")
+    breaks = np.flatnonzero(np.diff(frames) != 1) + 1
+    for first, end in zip([0, *breaks.tolist()], [*breaks.tolist(), len(frames)], strict=True):
+        start = census.paddr(int(frames[first]))
+        content = census.mm.port.load_column(start, (end - first) * ENTRIES)
+        if content.any():
+            paddr = start + int(content.astype(np.bool_).argmax()) // ENTRIES * PAGE_SIZE
+            census.breach(f"page-table node {paddr:#x} counts no entries, and has some")
+
+
+def _check_nodes(census: Census, config: type[PageTableConfig], nodes: Nodes, locked: bool) -> None:
+    """The entries of all nodes with entries, in one go."""
+    entries, levels = nodes.entries, nodes.levels
     present = (entries & np.uint64(VALID)) != 0
-    count = int(np.count_nonzero(present))
-    if count != children:
-        census.breach(f"{name} counts {children} entries, and has {count}")
-    if (entries[~present] != 0).any():
-        census.breach(f"{name} has an absent entry that is not 0")
-    table = present & ((entries & np.uint64(RWX)) == 0) if level > 1 else np.zeros(len(entries), dtype=np.bool_)
-    vtable, port = mm.types.vtable(config), mm.port
-    for entry in entries[table].tolist():
-        child = (entry & PPN_MASK) << 2
-        census.refer(child, name)
-        if census.index(child) >= 0:
-            slot = mm.slots.slot(child)
-            below = port.load_sized(slot + 3, 1)
-            if port.load(slot + VTABLE) != vtable or below != level - 1:
-                census.breach(f"{name} points to {child:#x}, which is {mm.slots.state(child)}, of level {below}")
-    tracked = present & ~table
-    if config is KernelPtConfig:
-        tracked &= (entries & np.uint64(RSV1)) != 0
-    else:
-        tracked &= (entries & np.uint64(RSV1)) == 0
-    frames = ((entries[tracked] & np.uint64(PPN_MASK)) >> np.uint64(10)).astype(np.int64) - census.first
-    wrong = (frames < 0) | (frames >= census.size)
-    if wrong.any():
-        census.breach(f"{name} has a counted entry for {int(frames[wrong][0]) + census.first << 12:#x}, "
-                      "which has no metadata")
-    np.add.at(census.references, frames[~wrong], 1)
+    counted = np.count_nonzero(present, axis=1)
+    stray, lock = nodes.words >> np.uint64(16) & np.uint64(0xFF), nodes.words >> np.uint64(32) & np.uint64(0xFF)
+    for text, wrong in (("has a level that is none", (levels < 1) | (levels > census.mm.paging.levels)),
+                        ("is stray", stray != 0), ("is locked", (lock != 0) & (not locked)),
+                        ("has an absent entry that is not 0", np.count_nonzero(entries, axis=1) != counted)):
+        for row in np.flatnonzero(wrong).tolist():
+            census.breach(f"{nodes.name(census, row)} {text}")
+    for row in np.flatnonzero(counted != nodes.children).tolist():
+        census.breach(f"{nodes.name(census, row)} counts {nodes.children[row]} entries, and has {counted[row]}")
+    rows, columns = np.nonzero(present)
+    entries, levels = entries[rows, columns], levels[rows]
+    paddrs = (entries & np.uint64(PPN_MASK)) << np.uint64(2)
+    leaf = (levels == 1) | ((entries & np.uint64(RWX)) != 0)
+    tracked = leaf & (((entries & np.uint64(RSV1)) != 0) == (config is KernelPtConfig))
+    sizes = np.array(SIZE[:census.mm.paging.levels + 1], dtype=np.uint64)[np.minimum(levels, census.mm.paging.levels)]
+    for text, wrong in (("has a counted entry for a page of its level", tracked & (levels > 1)),
+                        ("maps a page at an address that is no multiple of the page",
+                         leaf & (paddrs & (sizes - np.uint64(1)) != 0))):
+        for at in np.flatnonzero(wrong)[:MOST].tolist():
+            census.breach(f"{nodes.name(census, int(rows[at]))} {text}: {int(entries[at]):#x}")
+    census.refer_all(paddrs[~leaf | tracked], "a page table")
+    # Entries that point to tables: of the same kind, one level below.
+    children = (paddrs[~leaf] >> np.uint64(12)).astype(np.int64) - census.first
+    inside = (children >= 0) & (children < census.size)
+    children, above, rows = children[inside], levels[~leaf][inside], rows[~leaf][inside]
+    below = (census.storage[0][children] >> np.uint64(24) & np.uint64(0xFF)).astype(np.int64)
+    wrong = (census.words[children] != census.mm.types.vtable(config)) | (below != above - 1)
+    for at in np.flatnonzero(wrong)[:MOST].tolist():
+        paddr = census.paddr(int(children[at]))
+        census.breach(f"{nodes.name(census, int(rows[at]))} points to {paddr:#x}, which is "
+                      f"{census.mm.slots.state(paddr)}, of level {below[at]}")
+
+
+def _check_user_root(census: Census, root: int, active: list[int]) -> list[int]:
+    """What the root's slot says of the whole space; the addresses of its records of I/O memory."""
+    name = f"the page table {root:#x}"
+    cpus, right = cpus_of(census.mm, root).load(), sum(1 << cpu for cpu, its in enumerate(active) if its == root)
+    if cpus != right:
+        census.breach(f"{name} says that it is active on the CPUs {cpus:#b}; it is on {right:#b}")
+    records, word, port = [], IoMemList.of_root(census.mm, root)._head, census.mm.port
+    while record := port.load(word):
+        word = record - census.mm.paging.linear_base + 16
+        if record in records or not port.has(word, 8):
+            census.breach(f"{name}: the list of I/O memory goes to {record:#x}"
+                          + (", which is in it already" if record in records else ", where no memory is"))
+            break
+        records.append(record)
+    return records
+
+
+def _check_kernel_space(census: Census) -> None:
+    """What the kernel cannot do without is mapped, and what is mapped in virtual areas was allocated there."""
+    mm = census.mm
+    paging, slots, root = mm.paging, mm.slots, mm.kspace.root_paddr
+    first_slot = slots.slot(slots.first_paddr)
+    for what, va, paddr in (
+            ("the first frame", paging.linear_base + slots.first_paddr, slots.first_paddr),
+            ("the last frame", paging.linear_base + slots.max_paddr - PAGE_SIZE, slots.max_paddr - PAGE_SIZE),
+            ("the first metadata slot", slots.to_virtual(first_slot), first_slot)):
+        found = page_walk(mm, root, va, KernelPtConfig)
+        if found is None or found[0] != paddr:
+            census.breach(f"the kernel does not have {what}, {paddr:#x}, at {va:#x}, but "
+                          + ("nothing" if found is None else f"{found[0]:#x}"))
+
+
+def check_areas_mapped(census: Census, blocks: list[Block]) -> None:
+    """Whatever is mapped where kernel virtual areas are is in one that is taken."""
+    paging = census.mm.paging
+    taken = [(block.start, block.end) for block in blocks if block.taken]
+    shift = SHIFT[paging.levels]
+    first = paging.kvirt_base >> shift & ENTRIES - 1
+    last = paging.meta_base >> shift & ENTRIES - 1
+    _walk(census, census.mm.kspace.root_paddr, paging.levels, paging.kvirt_base, first, last, taken)
+
+
+def _walk(census: Census, node: int, level: int, base: int, first: int, last: int,
+          taken: list[tuple[int, int]]) -> None:
+    column = census.mm.port.load_column(node + first * 8, last - first)
+    for i in np.flatnonzero(column).tolist():
+        pte, va = int(column[i]), base + i * SIZE[level]
+        child = census.index((pte & PPN_MASK) << 2)
+        if level > 1 and not pte & RWX:
+            if child >= 0 and int(census.storage[0][child]) & 0xFFFF:
+                _walk(census, (pte & PPN_MASK) << 2, level - 1, va, 0, ENTRIES, taken)
+        elif not any(start <= va and va + SIZE[level] <= end for start, end in taken):
+            census.breach(f"the kernel has {(pte & PPN_MASK) << 2:#x} mapped at {va:#x}, which is in no virtual area")

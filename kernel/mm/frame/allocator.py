@@ -15,7 +15,7 @@ An allocator written by others also has a budget of lines (`Watchdog`): a loop b
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from kernel.errors import AllocatorFault, FrameMisuse, InvalidArgs, KernelPanic, NoMemory
 from kernel.mm.layout import PAGE_LAYOUT, Layout
@@ -50,6 +50,14 @@ class GlobalFrameAllocator(Protocol):
 
     def add_free_memory(self, paddr: int, size: int) -> None:
         """Take over frames that were never the allocator's."""
+
+
+@runtime_checkable
+class TakesRanges(Protocol):
+    """What an allocator can also offer: memory can then be unplugged."""
+
+    def take_range(self, paddr: int, size: int) -> bool:
+        """Hand out exactly these frames; False, with nothing changed, unless all of them are free."""
 
 
 class FrameDispatch:
@@ -117,6 +125,22 @@ class FrameDispatch:
     def add_free_memory(self, paddr: int, size: int) -> None:
         """Give the allocator frames that it never had; FrameMisuse if one has a holder, or is its own already."""
         self._give("add_free_memory", paddr, size, self.inner.add_free_memory)
+
+    def take_range(self, paddr: int, size: int) -> bool:
+        """Hand out exactly the frames of this range, for the caller to claim; False unless all of them are free.
+
+        InvalidArgs if the injected allocator cannot do that.
+        """
+        if not isinstance(self.inner, TakesRanges):
+            raise InvalidArgs(f"{self.name} cannot take a range of frames out of its free memory")
+        if not self.inner.take_range(paddr, size):
+            return False
+        try:
+            self._mm.slots.require_free("take_range", paddr, paddr + size)
+        except FrameMisuse as why:
+            raise AllocatorFault(self.name, "take_range", paddr, size, f"{why.state}; expected free frames") from None
+        self._mm.slots.mark(paddr, paddr + size, TAKEN)
+        return True
 
     def _give(self, operation: str, paddr: int, size: int, give: Callable[[int, int], None]) -> None:
         slots = self._mm.slots

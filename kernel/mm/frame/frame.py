@@ -144,7 +144,7 @@ class Frame(Handle, VmIo, Generic[M]):
             slot = mm.slots.get_from_in_use(paddr)
         except GetFrameError:
             return None
-        frame = Frame._adopt(mm, paddr, kind)
+        frame: Frame[Any] = Frame._adopt(mm, paddr, kind)
         if mm.port.load(slot + VTABLE) == mm.types.vtable(kind):
             return frame
         frame.drop()

@@ -28,10 +28,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kernel.errors import Busy, CorruptionError, FrameMisuse, InUse, NotAligned, OutOfBound, Unique, Unused
+from kernel.errors import Busy, CorruptionError, FrameMisuse, InUse, MetaTypeError, NotAligned, OutOfBound, Unique, Unused
 from kernel.mm.paging import META_SLOT_SIZE, PAGE_SIZE
 
-from .meta_type import FrameMeta
+from .meta_type import AllocatorMeta, FrameMeta
 
 if TYPE_CHECKING:
     from kernel.mm.context import Mm
@@ -152,6 +152,10 @@ class MetaSlots:
             port.store(slot + REF_COUNT, UNUSED)
             raise FrameMisuse("claim", paddr, PAGE_SIZE, str(self.state(paddr)),
                               "a frame in the allocator's hands" if free else "one that the allocator handed out")
+        if free and not isinstance(meta, AllocatorMeta):
+            port.store(slot + REF_COUNT, UNUSED)
+            raise MetaTypeError(f"frame {paddr:#x} is free: only an allocator may claim it, with AllocatorMeta, "
+                                f"not {meta.type_name()}; everybody else asks FrameAllocOptions")
         port.store(slot + VTABLE, self._mm.types.vtable(type(meta)))
         if meta.SIZE:
             port.write(slot, meta.to_bytes())
@@ -251,7 +255,8 @@ class MetaSlots:
     def reset(self, paddr: int, slot: int) -> None:
         """Make the unique frame at `paddr` unused, in the allocator's hands, without telling the allocator."""
         self._port.store(slot + REF_COUNT, BUSY)
-        self._drop_meta(paddr, slot, UNIQUE)
+        if not issubclass(self._mm.types.kind(self._port.load(slot + VTABLE)), AllocatorMeta):
+            self._drop_meta(paddr, slot, UNIQUE)
         self._port.store(slot + VTABLE, FREE)
         self._port.store(slot + REF_COUNT, UNUSED)
 

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from kernel.errors import MetaTypeError
+from kernel.errors import FrameMisuse, MetaTypeError
 from kernel.mm.fields import Struct, u64
+from kernel.mm.paging import PAGE_SIZE
 
 if TYPE_CHECKING:
     from kernel.mm.context import Mm
@@ -61,6 +62,19 @@ class AnyUFrameMeta(FrameMeta):
 
 class Accessible(FrameMeta):
     """A marker: the frame can be looked up by address (`Frame.access`), and so never be a UniqueFrame."""
+
+
+class AllocatorMeta(FrameMeta):
+    """A marker: metadata that a frame allocator keeps in frames that are free (`UniqueFrame.from_unused`).
+
+    Such a frame is given up with `reset_as_unused`. It cannot be dropped: that would give the allocator a
+    frame that it has already, which is how the hang of issue #1760 began.
+    """
+
+    def on_drop(self, mm: Mm, paddr: int) -> None:
+        """FrameMisuse."""
+        raise FrameMisuse("drop", paddr, PAGE_SIZE, f"free: the frame allocator keeps its {self.type_name()} there",
+                          "reset_as_unused by the allocator")
 
 
 class Unit(AnyUFrameMeta):

@@ -53,7 +53,8 @@ class UniqueFrame(Handle, Generic[M]):
         """For frame allocators: the free frame at `paddr`, which must be in the allocator's hands.
 
         Everybody else gets frames from FrameAllocOptions (R2.2). Raises NotAligned, OutOfBound, InUse,
-        Busy, Unique, and FrameMisuse for a frame that was handed out.
+        Busy, Unique, FrameMisuse for a frame that was handed out, and MetaTypeError for metadata that
+        is not an allocator's.
         """
         return cls._claim(mm, paddr, meta, free=True)
 

@@ -159,16 +159,26 @@ class FallibleVmReader(AnyVmReader):
 
     def read_bytes(self, size: int) -> bytes:
         """The next `size` bytes. InvalidArgs if there are not so many; PageFault leaves the cursor alone."""
-        start = self._cursor
-        if not 0 <= size <= self._end - start:
+        cursor, window = self._cursor, self._window
+        if not 0 <= size <= self._end - cursor:
             self._short(size)
-        buffer = bytearray(size)
-        try:
-            self.read_fallible(VmWriter.from_slice(buffer).limit(size))
-        except PageFault as fault:
-            self._cursor = start
-            raise PageFault(f"page fault reading {start + fault.copied:#x}") from None
-        return bytes(buffer)
+        if self._borrow is not None:
+            self._borrow()
+        # Page by page, not into a buffer of `size` bytes: that may be a user's word for more than there is.
+        parts, end = [], cursor + size
+        while cursor < end:
+            run = window.run(cursor, end - cursor, False)
+            if run is None:
+                raise PageFault(f"page fault reading {cursor:#x}")
+            try:
+                parts.append(window.memory.read(*run))
+            except BusError:
+                if isinstance(window, LinearWindow):
+                    raise
+                raise PageFault(f"page fault reading {cursor:#x}") from None
+            cursor += run[1]
+        self._cursor = end
+        return b"".join(parts)
 
     def read_val(self, kind: PodType[V]) -> V:
         """The value of the Pod type `kind` that comes next.

@@ -63,7 +63,8 @@ class KVirtArea(Handle):
         start, end = mm.kspace.areas.alloc(size)
         try:
             if length:
-                with mm.kspace.page_table.cursor_mut(range(start + offset, start + offset + length)) as cursor:
+                mapped = range(start + offset, start + offset + length)
+                with mm.kspace.page_table.cursor_mut(mapped, make_tables=False) as cursor:
                     if frames:
                         cursor.reserve(length)
                     else:

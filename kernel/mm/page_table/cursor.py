@@ -150,11 +150,8 @@ class Cursor(Handle):
         if not self._held:
             self._gone()
         va = self._va
-        if length & PAGE_SIZE - 1:
-            raise KernelPanic(f"assertion failed: length {length:#x} is not a multiple of {PAGE_SIZE}")
-        if not 0 <= length <= self._end - va:
-            raise KernelPanic(f"len exceeds remaining cursor range: {length:#x} bytes from {va:#x}, "
-                              f"which ends at {self._end:#x}")
+        if length & PAGE_SIZE - 1 or not 0 <= length <= self._end - va:
+            self._require_length(length)
         end = va + length
         path, load, guard = self._path, self._port.load, self._guard_level
         while va < end:
@@ -180,11 +177,19 @@ class Cursor(Handle):
                 continue
             if fits or not split or level == 1:
                 return pte
-            self._split(level, pte)
+            self._split(level, pte, va, end)
         if self._va > self._end:
             self._va = self._end
         assert self._level <= guard
         return 0
+
+    def _require_length(self, length: int) -> None:
+        """KernelPanic unless `length` is whole pages and within what is left of the range."""
+        if length & PAGE_SIZE - 1:
+            raise KernelPanic(f"assertion failed: length {length:#x} is not a multiple of {PAGE_SIZE}")
+        if not 0 <= length <= self._end - self._va:
+            raise KernelPanic(f"len exceeds remaining cursor range: {length:#x} bytes from {self._va:#x}, "
+                              f"which ends at {self._end:#x}")
 
     def _skip(self, table: int, level: int, end: int) -> int:
         """Move behind the absent entry at the cursor and those that follow it in the node, before `end`."""
@@ -204,8 +209,8 @@ class Cursor(Handle):
         self._level, self._va = level, va
         return va
 
-    def _split(self, level: int, pte: int) -> None:
-        """Replace the huge page `pte` at the cursor by a table of its parts, and go down into that."""
+    def _split(self, level: int, pte: int, start: int, end: int) -> None:
+        """Replace the huge page `pte` at the cursor by tables of its parts, down to one that lies in start … end."""
         raise KernelPanic(f"a cursor that only looks cannot split the page of level {level} {pte:#x}")
 
     def _item_ref(self, level: int, pte: int) -> MappedItemRef:

@@ -227,20 +227,41 @@ class CursorMut(Cursor):
         self._forward()
         return va, level, pte, frames
 
-    def _split(self, level: int, pte: int) -> None:
-        mm, port = self._mm, self._port
-        child = node.alloc(mm, self._config, level - 1, locked=True)
-        at = self._path[level] + (self._va >> SHIFT[level] & ENTRIES - 1) * 8
-        parts = np.arange(ENTRIES, dtype=np.uint64) * np.uint64(SIZE[level - 1] >> 2)
-        while True:
-            port.store_column(child, parts + np.uint64(pte), ENTRIES)
-            was = port.compare_exchange(at, pte, table_pte(child))
-            if was == pte:
-                break
-            pte = was  # a hart set A or D
-        node.add_children(mm, child, ENTRIES)
-        self._level = level - 1
-        self._path[level - 1] = child
+    def split_edges(self, length: int) -> None:
+        """Split the huge pages that stick out of the next `length` bytes, so that unmapping those cannot fail.
+
+        KernelPanic as for `take_next`. NoMemory: all is still mapped as it was, by more tables perhaps.
+        """
+        va = self._va
+        self._check()
+        self._require_length(length)
+        if not length:
+            return
+        for page in (va, va + length - PAGE_SIZE):
+            self.jump(page)
+            level, pte = self._look()
+            low = page & -SIZE[level]
+            if pte & VALID and (low < va or low + SIZE[level] > va + length):
+                self._split(level, pte, va, va + length)
+        self._va, self._level = va, self._guard_level
+
+    def _split(self, level: int, pte: int, start: int, end: int) -> None:
+        mm, port, va = self._mm, self._port, self._va
+        lowest = level - 1
+        while lowest > 1 and (va & -SIZE[lowest] < start or (va & -SIZE[lowest]) + SIZE[lowest] > end):
+            lowest -= 1
+        for child in node.alloc_levels(mm, self._config, level - 1, lowest):
+            at = self._path[level] + (va >> SHIFT[level] & ENTRIES - 1) * 8
+            level -= 1
+            parts = np.arange(ENTRIES, dtype=np.uint64) * np.uint64(SIZE[level] >> 2)
+            node.add_children(mm, child, ENTRIES)
+            while True:
+                pte = port.load(at)
+                port.store_column(child, parts + np.uint64(pte), ENTRIES)
+                if port.compare_exchange(at, pte, table_pte(child)) == pte:
+                    break  # otherwise a hart has just set A or D
+            self._level = level
+            self._path[level] = child
 
     # --- protection -------------------------------------------------------------------------------------------
 

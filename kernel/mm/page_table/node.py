@@ -31,11 +31,8 @@ def alloc(mm: Mm, config: type[PageTableConfig], level: int, *, locked: bool = F
     return FrameAllocOptions(mm).alloc_frame_with(meta).into_raw()
 
 
-def alloc_chain(mm: Mm, config: type[PageTableConfig], top: int, bottom: int, vaddr: int) -> list[int]:
-    """New locked nodes of levels `top` down to `bottom`, each the child of the one before, on the way to `vaddr`.
-
-    NoMemory when there are not enough frames; none is held then.
-    """
+def alloc_levels(mm: Mm, config: type[PageTableConfig], top: int, bottom: int) -> list[int]:
+    """New locked nodes of levels `top` down to `bottom`; NoMemory when there are too few frames: none is held then."""
     nodes: list[int] = []
     try:
         for level in range(top, bottom - 1, -1):
@@ -44,6 +41,12 @@ def alloc_chain(mm: Mm, config: type[PageTableConfig], top: int, bottom: int, va
         for node in nodes:
             mm.slots.drop_holder(node)
         raise
+    return nodes
+
+
+def alloc_chain(mm: Mm, config: type[PageTableConfig], top: int, bottom: int, vaddr: int) -> list[int]:
+    """`alloc_levels`, each node the child of the one before, on the way to `vaddr`."""
+    nodes = alloc_levels(mm, config, top, bottom)
     port = mm.port
     for i in range(len(nodes) - 1):
         port.store(nodes[i] + (vaddr >> SHIFT[top - i] & ENTRIES - 1) * 8, table_pte(nodes[i + 1]))

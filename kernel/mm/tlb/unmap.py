@@ -13,8 +13,9 @@ def unmap_range(cursor: CursorMut, length: int, flusher: TlbFlusher) -> int:
     """Unmap the next `length` bytes; the number of level-1 pages that were mapped, tracked or in whole tables.
 
     The cursor ends behind them. What was mapped there goes to `flusher`, to be flushed and then dropped.
-    Errors are those of `CursorMut.take_next`.
+    Errors are those of `CursorMut.take_next`; nothing is unmapped then.
     """
+    cursor.split_edges(length)
     end, unmapped = cursor.virt_addr + length, 0
     is_tracked, push = cursor.config.is_tracked, flusher.push
     while (taken := cursor.take_raw(max(end - cursor.virt_addr, 0))) is not None:

@@ -43,8 +43,8 @@ class BuddySet:
     so that no two chunks of a set are buddies, but for two of the highest order.
     """
 
-    __slots__ = ("_address", "_chains", "_end", "_first", "_lists", "_port", "_slots", "_virtual", "_vtable", "_mm", "name",
-                 "orders")
+    __slots__ = ("_address", "_chains", "_end", "_first", "_lists", "_mm", "_port", "_slots", "_virtual", "_vtable",
+                 "name", "orders")
 
     def __init__(self, mm: Mm, address: int, orders: int, name: str = "buddy set") -> None:
         if not 0 < orders <= 64 - PAGE_SHIFT:

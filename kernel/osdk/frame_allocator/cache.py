@@ -68,9 +68,10 @@ class FrameCache:
 
     def entries(self) -> Iterator[int]:
         """Physical addresses of the entries, the next to be allocated first."""
+        slots = self._mm.slots
         for i in range(len(self), 0, -1):
             paddr = self._port.load(self._address + 8 * i)
-            if paddr & PAGE_SIZE - 1 or paddr >= self._mm.slots.max_paddr:
+            if paddr & PAGE_SIZE - 1 or not slots.first_paddr <= paddr < slots.max_paddr:
                 raise CorruptionError(f"{self.name}: {paddr:#x} is not the address of a frame")
             yield paddr
 
@@ -90,21 +91,21 @@ class FrameCache:
         count = len(self)
         size = self.shape.pages * PAGE_SIZE
         if not count:
-            return self._refill(pools, local, align)
+            return self._refill(pools, local)
         paddr = self._port.load(self._address + 8 * count)
         if paddr & align - 1:  # freed as part of something larger: upstream would hand it out
             return pools.alloc(local, size, align)
         self._port.store(self._address, count - 1)
         return paddr
 
-    def _refill(self, pools: Pools, local: LocalPool, align: int) -> int | None:
+    def _refill(self, pools: Pools, local: LocalPool) -> int | None:
         size, share = self.shape.pages * PAGE_SIZE, self.shape.share
-        # The first entry of a piece is at a multiple of the piece's order, and so of `align`.
+        # The first entry of a piece is at a multiple of a power of two that is no less than the entry: aligned enough.
         first = pools.alloc(local, share * size, PAGE_SIZE)
         if first is not None:
             rest = list(range(first + size, first + share * size, size))
         else:
-            first = pools.alloc(local, size, max(align, PAGE_SIZE))
+            first = pools.alloc(local, size, PAGE_SIZE)
             if first is None:
                 return None
             rest, piece = [], share // 2
@@ -127,13 +128,14 @@ class FrameCache:
         to the pools is not free, or is there already.
         """
         count, capacity, load = len(self), self.shape.capacity, self._port.load
-        for page in range(paddr + PAGE_SIZE, paddr + self.shape.pages * PAGE_SIZE, PAGE_SIZE):
+        size = self.shape.pages * PAGE_SIZE
+        for page in range(paddr + PAGE_SIZE, paddr + size, PAGE_SIZE):
             if load(self._slots + (page >> 6) + REF_COUNT) != UNUSED:
-                raise FrameMisuse("dealloc", page, PAGE_SIZE, str(self._mm.slots.state(page)), "an unused frame")
+                raise FrameMisuse("dealloc", paddr, size, f"{page:#x} is {self._mm.slots.state(page)}", "unused frames")
         if count < capacity:
             self._port.store(self._address + 8 + 8 * count, paddr)
             self._port.store(self._address, count + 1)
             return
-        size, share = self.shape.pages * PAGE_SIZE, self.shape.share
+        share = self.shape.share
         pools.dealloc(local, [(paddr, size), *self.ranges()[:share]])
         self._port.store(self._address, count - share)

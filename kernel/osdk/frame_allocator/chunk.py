@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from kernel.errors import InvalidArgs, KernelPanic, UseAfterMove
 from kernel.mm.fields import usize
-from kernel.mm.frame.meta_type import Link
+from kernel.mm.frame.meta_type import AllocatorMeta, Link
 from kernel.mm.frame.unique import UniqueFrame
 from kernel.mm.paging import PAGE_SHIFT, PAGE_SIZE
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kernel.mm.context import Mm
 
 
-class FreeHeadMeta(Link):
+class FreeHeadMeta(Link, AllocatorMeta):
     """Metadata of the first frame of a free chunk: its `order`, and the links of the list that the chunk is in."""
 
     order = usize()

@@ -65,13 +65,15 @@ class Pools:
     lock held.
     """
 
-    __slots__ = ("_cpus", "_end", "_first", "_mm", "_port", "_slots", "_snapshot", "_vtable", "global_set", "lock")
+    __slots__ = ("_cpus", "_end", "_first", "_lock_word", "_mm", "_port", "_slots", "_snapshot", "_vtable",
+                 "global_set", "lock")
 
     def __init__(self, mm: Mm, cpus: Callable[[], int]) -> None:
         address = mm.statics.area(AREA, GLOBAL_SET + BuddySet.size_in_memory(MAX_ORDERS))
         self._mm, self._port, self._cpus, self._snapshot = mm, mm.port, cpus, address + SNAPSHOT
         self._slots, self._end, self._vtable = mm.slots.base, mm.slots.max_paddr, mm.types.vtable(FreeHeadMeta)
         self._first = mm.slots.first_paddr >> 12
+        self._lock_word = address + LOCK
         self.lock = SpinLock(mm.port, address + LOCK, "global frame pool", lambda: mm.cpu)
         self.global_set = BuddySet(mm, address + GLOBAL_SET, MAX_ORDERS, "global frame pool")
 
@@ -126,15 +128,18 @@ class Pools:
                     self._snap()
 
     def _balance(self, local: LocalPool) -> None:
-        amount = amount_to_move(local.set.total_size, self._port.load(self._snapshot), self._cpus())
-        if -PAGE_SIZE < amount < PAGE_SIZE:
-            return
-        with self.lock:
+        port = self._port
+        amount = amount_to_move(local.set.total_size, port.load(self._snapshot), self._cpus())
+        if -PAGE_SIZE < amount < PAGE_SIZE or port.compare_exchange(self._lock_word, 0, local.cpu + 1):
+            return  # when another CPU has the global pool, the next operation will do
+        try:
             if amount > 0:
                 move(self.global_set, local.set, amount)
             else:
                 move(local.set, self.global_set, -amount)
             self._snap()
+        finally:
+            port.store(self._lock_word, 0)
 
     def _snap(self) -> None:
         self._port.store(self._snapshot, self.global_set.total_size)
@@ -181,8 +186,10 @@ class Pools:
                 order = load(slot + ORDER)
                 if frame - head >> order == 0:
                     return head << 12, order
+            if not head:
+                return None
             head &= head - 1
-            if head < self._first or not head:
+            if head < self._first:
                 return None
 
     def require_loose(self, operation: str, paddr: int, size: int) -> None:

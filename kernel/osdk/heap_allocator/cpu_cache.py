@@ -68,16 +68,18 @@ class ObjectCache:
             self._push(slot)
             return
         with self._lock:
-            self._slabs.dealloc(slot)
-            self._shrink(OBJ_CACHE_EXPECTED_SIZE)
+            self._shrink(OBJ_CACHE_EXPECTED_SIZE, slot)
 
     def flush(self) -> None:
         """Put all slots into their slabs."""
         with self._lock:
             self._shrink(0)
 
-    def _shrink(self, keep: int) -> None:
-        """Put slots into their slabs until `keep` bytes are left."""
+    def _shrink(self, keep: int, slot: HeapSlot | None = None) -> None:
+        """Put `slot`, and then slots of the cache, until it has `keep` bytes, into their slabs.
+
+        What is wrong with the cache's own list is found before any slot moves.
+        """
         had = self._port.load(self._bytes)
         count = max(had - keep, 0) // self._size
         slots = self.list.pop_many(count)
@@ -85,11 +87,12 @@ class ObjectCache:
             self._give_back(slots)
             self._disagree(had)
         self._port.store(self._bytes, had - count * self._size)
-        for done, slot in enumerate(slots):
+        moving = slots if slot is None else [slot, *slots]
+        for done, next_slot in enumerate(moving):
             try:
-                self._slabs.dealloc(slot)
+                self._slabs.dealloc(next_slot)
             except BaseException:
-                rest = slots[done if slot.held else done + 1:]
+                rest = [other for other in moving[done:] if other is not slot and other.held]
                 self._port.store(self._bytes, self._port.load(self._bytes) + len(rest) * self._size)
                 self._give_back(rest)
                 raise

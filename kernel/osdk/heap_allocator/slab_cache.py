@@ -62,13 +62,16 @@ class SlabCache:
             self._file(meta)
             return slot
         meta = self._new_slab()
+        try:
+            for _ in range(EXPECTED_EMPTY_SLABS):
+                self.empty.push_front(self._new_slab())
+        except NoMemory:
+            pass
+        except BaseException:
+            self.empty.push_front(meta)
+            raise
         slot = SlabMeta.at(mm.port, meta).alloc(mm)
         self._file(meta)
-        for _ in range(EXPECTED_EMPTY_SLABS):
-            try:
-                self.empty.push_front(self._new_slab())
-            except NoMemory:
-                break
         return slot
 
     def dealloc(self, slot: HeapSlot) -> None:

@@ -13,7 +13,7 @@ from kernel.errors import BootError
 from kernel.mm.paging import SV39, SV48
 from kernel.text.image import KERNEL_ADDRESS, firmware_image, kernel_image, to_virtual
 
-from .conftest import Guest
+from .guest import Guest
 
 Boot = Callable[..., Guest]
 

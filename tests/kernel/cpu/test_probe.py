@@ -7,7 +7,7 @@ import pytest
 from kernel.cpu.abi import SSTATUS_SUM, Command
 from kernel.cpu.probe import Fault
 
-from .conftest import Guest, R, U, W, X
+from .guest import Guest, R, U, W, X
 
 VA = 0x4000_0000_1000  # nothing of the boot page table's is there
 FETCH, LOAD, STORE = 12, 13, 15
@@ -45,6 +45,10 @@ def test_an_unmapped_address_faults_with_that_address(guest: Guest, va: int, siz
     assert guest.probe.load(0, va, size) == Fault(LOAD, va)
     assert guest.probe.store(0, va, 1, size) == Fault(STORE, va)
     assert guest.probe.fetch(0, va) == Fault(FETCH, va)
+
+
+def test_a_fetch_from_an_odd_address_faults_at_the_even_one(guest: Guest) -> None:
+    assert guest.probe.fetch(0, VA + 1) == Fault(FETCH, VA)
 
 
 def test_a_read_only_page_refuses_stores_and_keeps_its_contents(guest: Guest, page: int) -> None:

@@ -10,7 +10,7 @@ from kernel.cpu.abi import SSI
 from kernel.cpu.errors import CpuNotReady, SbiError
 from kernel.cpu.sbi import Extension, HartState, hart_mask
 
-from .conftest import Guest
+from .guest import Guest
 
 
 @pytest.mark.parametrize("data", [b"one line\n", b"", bytes(range(1, 256)), b"long " * 3000],

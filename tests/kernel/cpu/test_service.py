@@ -22,7 +22,7 @@ from kernel.cpu.service import Service
 from kernel.errors import BootError, CorruptionError
 from kernel.text.image import to_virtual
 
-from .conftest import Guest, R, X
+from .guest import Guest, R, X
 
 FINISHER = 0x10_0000
 VA = 0x4000_0000_1000
@@ -67,7 +67,7 @@ def test_hold_ends_when_the_word_is_set(guest: Guest) -> None:
     guest.service.budget = 10_000
     hold = guest.service.header.holds
     with pytest.raises(CpuHung):
-        guest.service.call(0, Command.HOLD, to_virtual(hold))
+        guest.service.call(0, Command.HOLD, to_virtual(hold), 0)
     guest.port.store(hold, 1)
     assert guest.service.wait(0) == (0, 0)
 
@@ -153,7 +153,7 @@ def test_without_a_kernel_there_is_no_service() -> None:
 
 def test_a_host_call_outside_of_the_text_is_an_illegal_instruction(guest: Guest) -> None:
     code = guest.code(".word 0x0200000b")  # SERVICE, but not where the text makes it
-    with pytest.raises(Exception, match=f"illegal instruction at {code:#x}, value 0x200000b"):
+    with pytest.raises(Exception, match=f"S-mode: illegal instruction at {code:#x}, value 0x200000b"):
         guest.service.call(0, Command.CALL, code)
 
 

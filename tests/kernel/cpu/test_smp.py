@@ -8,11 +8,12 @@ import pytest
 
 from kernel.cpu.abi import SSI, STI, Command, TrapFrame
 from kernel.cpu.errors import CpuHung, CpuNotReady, UnhandledTrap
+from kernel.cpu.service import Service
 from kernel.errors import BootError
 from kernel.mm.paging import PAGE_SIZE
 from kernel.text.image import to_virtual
 
-from .conftest import FREE, Guest, Tables
+from .guest import FREE, Guest, Tables
 
 BREAKPOINT = 3
 READ_SATP = "csrrs a0, satp, zero\n mv a1, sp\n ret"
@@ -26,13 +27,20 @@ def four(boot: Callable[..., Guest]) -> Guest:
     return guest
 
 
+def pause(guest: Guest) -> None:
+    """Let 100 microseconds pass in the machine, while CPU 0 sleeps."""
+    guest.service.call(0, Command.ENABLE_INTERRUPTS, STI)
+    guest.smp.sbi.set_timer(guest.machine.clock // 100 + 1000)
+    guest.service.call(0, Command.IDLE, 0)
+    guest.smp.sbi.set_timer((1 << 64) - 1)
+    guest.service.call(0, Command.ENABLE_INTERRUPTS, SSI)
+
+
 def test_all_cpus_come_up_and_wait(four: Guest) -> None:
     assert four.smp.online == [0, 1, 2, 3]
     assert [four.service.hart(cpu).id for cpu in range(4)] == [0, 1, 2, 3]
     assert [four.service.ready(cpu) for cpu in range(4)] == [True, False, False, False]
-    four.service.call(0, Command.ENABLE_INTERRUPTS, SSI | STI)
-    four.smp.sbi.set_timer(four.machine.clock // 100 + 1000)
-    four.service.call(0, Command.IDLE, 0)
+    pause(four)
     assert all(four.machine.harts[hart].waiting for hart in (1, 2, 3))
 
 
@@ -93,6 +101,12 @@ def test_work_for_parked_cpus_is_done_by_them(four: Guest) -> None:
     assert four.service.ready(0) and not four.service.jobs
 
 
+def test_an_interrupt_of_the_waiting_cpu_does_not_end_the_wait(four: Guest) -> None:
+    code = four.code("li t0, 100000\n1: addi t0, t0, -1\n bnez t0, 1b\n li a0, 7\n ret")
+    four.smp.sbi.send_ipi([0])
+    assert four.smp.call(2, Command.CALL, code)[0] == 7
+
+
 def test_cpus_share_memory(four: Guest) -> None:
     page = four.page()
     code = four.code("li t0, 1\n amoadd.d a0, t0, (a0)\n ret")
@@ -108,13 +122,13 @@ def test_a_trap_on_another_cpu_is_handled_with_its_number(four: Guest) -> None:
     seen: list[int] = []
 
     def handler(cpu: int, frame: TrapFrame) -> None:
-        seen.append(cpu)
+        seen.extend((cpu, four.service.cpu))
         four.smp.call(cpu, Command.SFENCE_ALL)
         frame.sepc += 4
 
     four.service.traps.register(BREAKPOINT, handler)
     assert four.smp.call(2, Command.CALL, four.code("ebreak\n li a0, 9\n ret"))[0] == 9
-    assert seen == [2]
+    assert seen == [2, 2] and four.service.cpu == 0
 
 
 def test_a_handler_may_have_another_cpu_do_something(four: Guest) -> None:
@@ -131,6 +145,50 @@ def test_a_handler_may_have_another_cpu_do_something(four: Guest) -> None:
         assert four.smp.call(cpu, Command.CALL, code)[0] == 9
     assert [first for first, _ in answers] == [33, 33]
     assert four.smp.call(1, Command.NOP) == (0, 0)
+
+
+def test_a_handler_runs_once_however_long_its_cpu_stands_there(four: Guest) -> None:
+    seen: list[int] = []
+    four.smp.summon(2)
+    wait = four.code("li t0, 100000\n1: addi t0, t0, -1\n bnez t0, 1b\n li a0, 3\n ret")
+
+    def handler(cpu: int, frame: TrapFrame) -> None:
+        seen.append(four.service.call(0, Command.CALL, wait)[0])  # all harts run: CPU 2 is still at its trap
+        frame.sepc += 4
+
+    four.service.traps.register(BREAKPOINT, handler)
+    assert four.service.call(2, Command.CALL, four.code("ebreak\n li a0, 9\n ret"))[0] == 9
+    assert seen == [3]
+
+
+def test_a_cpu_that_is_done_while_a_handler_waits_is_found_afterwards(four: Guest) -> None:
+    four.smp.service.call(0, Command.ENABLE_INTERRUPTS, SSI | STI)
+    wait = four.code("li t0, 400000\n1: addi t0, t0, -1\n bnez t0, 1b\n ret")
+
+    def handler(cpu: int, frame: TrapFrame) -> None:
+        four.service.call(cpu, Command.CALL, wait)  # meanwhile the timer wakes CPU 0, which waits for this CPU
+        assert four.service.ready(0)
+        frame.sepc += 4
+
+    four.service.traps.register(BREAKPOINT, handler)
+    four.smp.sbi.set_timer(four.machine.clock // 100 + 2000)
+    assert four.smp.call(2, Command.CALL, four.code("ebreak\n li a0, 9\n ret"))[0] == 9
+
+
+def test_a_parked_cpu_that_is_woken_for_nothing_is_parked_again(four: Guest) -> None:
+    four.smp.sbi.send_ipi([1])
+    pause(four)
+    assert four.machine.harts[1].waiting and not four.service.ready(1)
+    assert four.smp.call(1, Command.NOP) == (0, 0)
+
+
+def test_a_service_that_takes_over_knows_who_is_parked(four: Guest) -> None:
+    again = Service(four.machine)
+    four.smp.service = again
+    assert [again.ready(cpu) for cpu in range(4)] == [True, False, False, False]
+    four.smp.sbi.send_ipi([1, 2, 3])
+    assert [four.smp.call(cpu, Command.NOP) for cpu in range(4)] == [(0, 0)] * 4
+    assert [again.ready(cpu) for cpu in range(4)] == [True, False, False, False]
 
 
 def test_a_panic_on_another_cpu_leaves_all_of_them_usable(four: Guest) -> None:

@@ -10,7 +10,7 @@ from kernel.cpu.abi import Command
 from kernel.cpu.errors import SbiError
 from kernel.cpu.probe import Fault
 
-from .conftest import Guest, R, W
+from .guest import Guest, R, W
 
 VA = 0x4000_0000_1000
 Flush = Callable[[Guest], object]
@@ -61,6 +61,19 @@ def test_a_permission_is_stale_until_it_is_flushed(guest: Guest) -> None:
     assert guest.probe.store(0, VA, 2) is None
     guest.tlb.sfence_page(VA)
     assert guest.probe.store(0, VA, 3) == Fault(15, VA) and guest.port.load(page) == 2
+
+
+def test_a_range_is_flushed_page_by_page(guest: Guest) -> None:
+    def instructions(size: int, vaddr: int = VA) -> int:
+        before = guest.machine.instructions
+        guest.tlb.sfence_range(vaddr, size)
+        return guest.machine.instructions - before
+
+    one = instructions(4096)
+    each = instructions(8192) - one
+    assert each > 0 and one - instructions(0) == each
+    assert instructions(1) == one and instructions(2, VA + 4095) == one + each
+    assert instructions(100 * 4096) == one + 99 * each
 
 
 def test_activate_writes_satp(guest: Guest) -> None:

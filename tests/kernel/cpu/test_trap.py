@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from kernel.cpu.abi import SSI, SSTATUS_SPIE, STI, Command, TrapFrame
+from kernel.cpu.abi import SSI, SSTATUS_SIE, SSTATUS_SPIE, SSTATUS_SUM, STI, Command, TrapFrame
 from kernel.cpu.errors import CpuHung, CpuNotReady, UnhandledTrap
 from kernel.cpu.trap import INTERRUPT, TrapHandlers, cause_name
 from kernel.errors import KernelPanic
-from kernel.text.image import kernel_image, to_virtual
+from kernel.text.image import KERNEL_CODE_BASE, kernel_image, to_virtual
 
-from .conftest import Guest, R, U, W, X
+from .guest import Guest, R, U, W, X
 
 CODE, DATA = 0x1_0000, 0x2_0000
 """Where user code and data are mapped, in a user space of their own (root entry 0)."""
@@ -56,9 +56,11 @@ def test_an_unhandled_trap_is_a_panic_that_names_cause_place_and_value(guest: Gu
 
 
 def test_a_panic_in_the_text_names_the_symbol(guest: Guest) -> None:
-    hold = next(symbol.address for symbol in kernel_image().symbols if symbol.name == "do_hold")
-    with pytest.raises(UnhandledTrap, match=rf"load page fault at {hold:#x} \(do_hold\), value 0x400000000000"):
-        guest.service.call(0, Command.HOLD, 0x4000_0000_0000)
+    symbol = kernel_image().symbols.find("do_sfence_asid")
+    assert symbol is not None
+    guest.machine.bus.write(symbol.address - KERNEL_CODE_BASE, b"\xff\xff\xff\xff")
+    with pytest.raises(UnhandledTrap, match=rf"illegal instruction at {symbol.address:#x} \(do_sfence_asid\)"):
+        guest.service.call(0, Command.SFENCE_ASID, 0)
 
 
 def test_a_handler_may_change_the_frame_and_the_code_goes_on(guest: Guest) -> None:
@@ -123,6 +125,38 @@ def test_a_trap_in_the_kernel_keeps_every_register(guest: Guest) -> None:
     sp, _ = guest.service.call(0, Command.CALL, code)
     stack = guest.service.frame(0, sp).address
     assert [guest.port.load(stack + 8 * i) for i in range(len(names))] == list(range(0x100, 0x100 + len(names)))
+
+
+def test_user_memory_is_closed_in_a_handler_and_open_again_for_the_code_behind_it(guest: Guest) -> None:
+    seen: list[int] = []
+
+    def handler(cpu: int, frame: TrapFrame) -> None:
+        seen.append(guest.machine.harts[cpu].read_csr("sstatus") & SSTATUS_SUM)
+        frame.sepc += 4
+
+    guest.service.traps.register(BREAKPOINT, handler)
+    code = guest.code(f"li t0, {SSTATUS_SUM}\n csrs sstatus, t0\n ebreak\n csrrs a0, sstatus, zero\n"
+                      "csrc sstatus, t0\n ret")
+    assert guest.service.call(0, Command.CALL, code)[0] & SSTATUS_SUM and seen == [0]
+
+
+def test_traps_without_end_are_the_watchdogs(guest: Guest) -> None:
+    def skip(_: int, frame: TrapFrame) -> None:
+        frame.sepc += 4
+
+    guest.service.traps.register(BREAKPOINT, skip)
+    guest.service.budget = 20_000
+    with pytest.raises(CpuHung):
+        guest.service.call(0, Command.CALL, guest.code("1: ebreak\n j 1b"))
+
+
+def test_sscratch_is_0_behind_a_trap_of_the_kernel(guest: Guest) -> None:
+    def skip(_: int, frame: TrapFrame) -> None:
+        frame.sepc += 4
+
+    guest.service.traps.register(BREAKPOINT, skip)
+    code = guest.code("ebreak\n csrrs a0, sscratch, zero\n ret")
+    assert guest.service.call(0, Command.CALL, code, 1)[0] == 0
 
 
 def test_handlers_are_by_cause_and_can_be_taken_back() -> None:
@@ -198,11 +232,30 @@ def test_a_page_fault_of_user_code_can_be_served_and_the_instruction_repeated(gu
 def test_a_host_call_by_user_code_is_an_illegal_instruction(guest: Guest, number: int) -> None:
     frame = User(guest, f".word {number << 25 | 0x0b}").enter()
     assert (frame.scause, frame.sepc, frame.stval, frame.from_user) == (2, CODE, number << 25 | 0x0b, True)
+    assert frame.sstatus & (SSTATUS_SIE | SSTATUS_SPIE) == SSTATUS_SPIE
 
 
 def test_user_code_cannot_touch_the_kernel(guest: Guest) -> None:
     frame = User(guest, "li t0, 1\n slli t0, t0, 63\n srai t0, t0, 16\n ld t0, 0(t0)").enter()
     assert (frame.scause, frame.stval) == (LOAD_FAULT, 0xffff_8000_0000_0000)
+
+
+def test_user_code_cannot_pass_for_a_probe(guest: Guest) -> None:
+    symbol = kernel_image().symbols.find("fetched")
+    assert symbol is not None
+    user = User(guest, ".word 0xffffffff")
+    user.frame.ra, user.frame.t1 = symbol.address, CODE
+    frame = user.enter()
+    assert (frame.scause, frame.sepc, frame.from_user) == (2, CODE, True)
+
+
+def test_an_interrupt_that_is_pending_on_the_way_to_user_code_is_taken_there(guest: Guest) -> None:
+    user = User(guest, "ecall")
+    user.frame.sstatus |= SSTATUS_SIE
+    user.frame.s11 = 99
+    guest.smp.sbi.send_ipi([0])
+    frame = user.enter()
+    assert (frame.scause, frame.sepc, frame.from_user, frame.s11) == (INTERRUPT | 1, CODE, True, 99)
 
 
 def test_a_timer_interrupt_preempts_user_code(guest: Guest) -> None:
@@ -227,6 +280,15 @@ def test_user_code_that_never_traps_is_the_watchdogs_and_can_be_waited_for(guest
     assert frame.scause == ECALL_U
 
 
+def test_a_new_start_forgets_the_user_code_of_the_old(guest: Guest) -> None:
+    user = User(guest, "1: j 1b")
+    with pytest.raises(CpuHung):
+        user.enter(1000)
+    guest.machine.reset()
+    guest.service.start()
+    assert guest.service.call(0, Command.NOP) == (0, 0)
+
+
 # --- user code on several CPUs -----------------------------------------------------------------------------------
 
 
@@ -243,12 +305,14 @@ def test_user_code_of_two_cpus_runs_side_by_side(boot: Callable[..., Guest]) -> 
     assert [guest.port.load(user.data + 8) for user in users] == [DATA, DATA]
     for user in users:
         guest.port.store(user.data, 1)
-    found = {}
+    found: dict[int, tuple[int, int]] = {}
     for _ in range(2):
-        cpu, _, frame = guest.service.wait_user(0, 1)
+        cpu, _, frame = guest.service.wait_user(*({0, 1} - found.keys()))
         found[cpu] = (frame.scause, frame.a0)
         assert guest.service.call(cpu, Command.NOP) == (0, 0)  # while the other one runs, or has trapped, too
     assert found == {0: (ECALL_U, 10), 1: (ECALL_U, 11)}
+    with pytest.raises(CpuNotReady, match="CPU 1 runs no user code"):
+        guest.service.wait_user(1)
 
 
 def test_a_trap_of_user_code_waits_until_it_is_asked_for(boot: Callable[..., Guest]) -> None:

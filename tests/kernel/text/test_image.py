@@ -10,7 +10,8 @@ import pytest
 
 from emulator import Board, Machine, Range
 from kernel.errors import BootError, CorruptionError
-from kernel.mm.paging import SV39, SV48
+from kernel.mm.fields import Field
+from kernel.mm.paging import SV39, SV48, PagingMode
 from kernel.mm.port import MemoryPort
 from kernel.text.image import (
     HEADER_ADDRESS,
@@ -101,7 +102,7 @@ def test_the_sv39_boot_page_table_is_as_specified(port: MemoryPort) -> None:
 
 
 @pytest.mark.parametrize("paging", [SV48, SV39], ids=repr)
-def test_the_code_base_is_the_paging_modes(paging: object) -> None:
+def test_the_code_base_is_the_paging_modes(paging: PagingMode) -> None:
     assert paging.kernel_code_base == KERNEL_CODE_BASE
 
 
@@ -130,7 +131,7 @@ def test_a_broken_magic_is_refused(port: MemoryPort, at: int) -> None:
 
 
 @pytest.mark.parametrize("field", [RawHeader.version, RawHeader.size], ids=lambda field: field.name)
-def test_a_header_of_another_version_is_refused(port: MemoryPort, field: object) -> None:
+def test_a_header_of_another_version_is_refused(port: MemoryPort, field: Field) -> None:
     port.store_sized(HEADER_ADDRESS + field.offset, 4, 99)
     with pytest.raises(BootError, match="99"):
         KernelHeader.read(port)
@@ -139,7 +140,7 @@ def test_a_header_of_another_version_is_refused(port: MemoryPort, field: object)
 @pytest.mark.parametrize("field", [field for field in RawHeader.FIELDS if field.size == 8 and field.name != "magic"],
                          ids=lambda field: field.name)
 @pytest.mark.parametrize("value", [0x7000_0001, (1 << 64) - 8], ids=hex)
-def test_a_header_that_points_out_of_the_kernel_is_refused(port: MemoryPort, field: object, value: int) -> None:
+def test_a_header_that_points_out_of_the_kernel_is_refused(port: MemoryPort, field: Field, value: int) -> None:
     port.store(HEADER_ADDRESS + field.offset, value)
     with pytest.raises(CorruptionError, match="the kernel's header"):
         KernelHeader.read(port)

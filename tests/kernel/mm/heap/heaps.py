@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from emulator import Board, Machine
+from kernel.boot.booting import Booting, Choices
+from kernel.boot.stages import STAGES, run_stage
 from kernel.mm import Mm
 from kernel.mm.frame.allocator import GlobalFrameAllocator
 from kernel.mm.frame.meta import FREE, META_SLOT_SIZE, REF_COUNT, UNUSED, VTABLE
@@ -17,6 +19,7 @@ from kernel.mm.heap.slot import LargeAllocFrameMeta
 from kernel.mm.layout import Layout
 from kernel.osdk.frame_allocator.frame_allocator import FrameAllocator
 from kernel.osdk.heap_allocator.heap_allocator import HeapAllocator
+from kernel.text.image import firmware_image, kernel_image
 
 L8, L16, L32, L64, L2048 = (Layout(size, 8) for size in (8, 16, 32, 64, 2048))
 PAGE = Layout(4096, 8)
@@ -24,10 +27,18 @@ PAGE = Layout(4096, 8)
 
 def make_mm(heap: Callable[[Mm], GlobalHeapAllocator] | None = None,
             frames: Callable[[Mm], GlobalFrameAllocator] | None = None, harts: int = 1) -> Mm:
-    """The memory manager of a small kernel with these allocators; the default ones for None."""
-    sys.path.insert(0, "/tmp")
-    import kharness
-    return kharness.make_mm(frames or FrameAllocator, heap or HeapAllocator, harts=harts, memory=64 << 20)
+    """The memory manager of a kernel that has booted as far as the heap, with these allocators.
+
+    The default ones for None. Nobody has allocated anything on the heap yet.
+    """
+    machine = Machine(Board(memory=32 << 20, harts=harts))
+    machine.boot(kernel=kernel_image(), firmware=firmware_image())
+    boot = Booting(machine, Choices(heap_allocator=heap, frame_allocator=frames, watchdog_lines=None))
+    for stage in STAGES:
+        run_stage(boot, stage)
+        if stage.name == "heap":
+            break
+    return boot.mm
 
 
 def allocator(mm: Mm) -> HeapAllocator:

@@ -131,8 +131,8 @@ def test_slab_that_runs_out_of_frames_leaves_nothing_behind(allowed: int) -> Non
 def test_broken_free_list_is_reported_and_left_as_it_is(mm: Mm, size: int, link: str) -> None:
     slab = Slab.new(mm, size)
     head = slab.meta.free_list
-    wrong = {"unaligned": head - size + 4, "other page": head + PAGE_SIZE, "itself": head, "user space": 0x4141414141414141,
-             "too early an end": 0}[link]
+    wrong = {"unaligned": head - size + 4, "other page": head + PAGE_SIZE, "itself": head,
+             "user space": 0x4141414141414141, "too early an end": 0}[link]
     right = mm.port.load(mm.vaddr_to_paddr(head))
     mm.port.store(mm.vaddr_to_paddr(head), wrong)
     with pytest.raises(CorruptionError, match=f"slot {head:#x} links to {wrong:#x}"):

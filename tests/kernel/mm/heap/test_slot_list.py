@@ -95,8 +95,8 @@ def _bad_links(full: Full) -> dict[str, int]:
     }
 
 
-@pytest.mark.parametrize("kind", ["text", "not in memory", "all ones", "inside a slot", "itself", "a slab of another size",
-                                  "no slab", "a live object"])
+@pytest.mark.parametrize("kind", ["text", "not in memory", "all ones", "inside a slot", "itself",
+                                  "a slab of another size", "no slab", "a live object"])
 def test_overwritten_link_is_named_at_pop_and_nothing_is_changed(full: Full, kind: str) -> None:
     port, link = full.mm.port, _bad_links(full)[kind]
     port.store(full.word(0), link)

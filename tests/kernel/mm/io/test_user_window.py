@@ -101,6 +101,21 @@ def test_translate_may_map_the_page(arena: Arena) -> None:
     assert arena.contents()[0x3FFE:0x4000] + arena.contents()[0x1000:0x1002] == bytes([1, 2, 3, 4])
 
 
+def test_an_absurd_size_is_a_fault_and_not_an_allocation(arena: Arena) -> None:
+    arena.map(1, 0, None)
+    reader = arena.user_reader(0x1000, 1 << 46)
+    with pytest.raises(PageFault):
+        reader.read_bytes(1 << 46)
+    assert reader.cursor == 0x1000
+
+
+def test_bytes_are_read_across_pages(arena: Arena) -> None:
+    arena.map(1, 4, 0)
+    reader = arena.user_reader(0x1FFE, 0x1000)
+    assert reader.read_bytes(6) == PATTERN[0x4FFE:0x5000] + PATTERN[:4]
+    assert (reader.cursor, arena.calls) == (0x2004, [(0x1FFE, False), (0x2000, False)])
+
+
 def test_a_value_across_two_pages_is_one_value(arena: Arena) -> None:
     arena.map(1, 5, 0)
     arena.user_writer(0x1FFD, 8).write_val(u64, 0x1122334455667788)
@@ -226,8 +241,9 @@ def test_a_page_where_there_is_no_ram_faults(arena: Arena) -> None:
         with pytest.raises(PageFault) as caught:
             writer.clone_exclusive().write_fallible(arena.user_reader(0x1000, size))
         assert caught.value.copied == 2
-    with pytest.raises(PageFault):
-        arena.user_reader(0x2000, 4).atomic_load()
+    for attempt in (arena.user_reader(0x2000, 4).atomic_load, lambda: arena.user_reader(0x1FFE, 4).read_bytes(4)):
+        with pytest.raises(PageFault):
+            attempt()
     with pytest.raises(PageFault):
         arena.user_writer(0x2000, 4).atomic_compare_exchange(arena.user_reader(0x2000, 4), 0, 0)
 

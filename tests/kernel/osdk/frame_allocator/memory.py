@@ -1,7 +1,7 @@
 """A machine whose memory the frame allocator manages, without a boot: the tests choose what is free.
 
         0x8000_0000  (nothing)      0x8010_0000  statics      0x8020_0000  metadata slots
-        BASE, 48 MiB above: what the tests give the allocator, 16 MiB
+        BASE, 16 MiB above: what the tests give the allocator, 16 MiB
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from kernel.mm.frame.meta_type import ReservedMemoryMeta
 from kernel.mm.frame.segment import Segment
 from kernel.mm.layout import Layout
 from kernel.mm.paging import PAGE_SIZE, SV48
-from kernel.mm.port import MemoryPort
+from kernel.mm.port import Access, MemoryPort
 from kernel.mm.statics import CPU_LOCAL_SIZE, Statics
 from kernel.osdk.frame_allocator import FrameAllocator
 
 RAM = 0x8000_0000
 STATICS, STATICS_SIZE, CPU_LOCALS, SLOTS = RAM + 0x10_0000, 0x6_0000, RAM + 0x18_0000, RAM + 0x20_0000
 MIB = 1 << 20
-BASE = RAM + 48 * MIB
+BASE = RAM + 16 * MIB
 FRAMES = 4096
 END = BASE + FRAMES * PAGE_SIZE
 PAGE = Layout(PAGE_SIZE, PAGE_SIZE)
@@ -59,21 +59,23 @@ class Memory:
         """The same memory with nothing but what is in it: all Python objects are new."""
         port = MemoryPort(self.machine.bus)
         mm = Mm(port, SV48, Statics(port, STATICS, STATICS_SIZE))
-        mm.slots = MetaSlots(mm, SLOTS, self.mm.slots.max_paddr)
+        mm.slots = MetaSlots(mm, self.mm.slots.base, self.mm.slots.max_paddr, self.mm.slots.first_paddr)
         allocator = FrameAllocator(mm)
         mm.frame_allocator = FrameDispatch(mm, allocator)
         return Memory(self.machine, mm, allocator)
 
 
-def memory(*pieces: tuple[int, int], cpus: int = 1) -> Memory:
-    """A machine of `cpus` CPUs with these pieces of free memory: first frame, counted from BASE, and frames."""
-    machine = Machine(Board(memory=64 * MIB, harts=cpus))
+def memory(*pieces: tuple[int, int], cpus: int = 1, first: int = RAM) -> Memory:
+    """A machine of `cpus` CPUs with these pieces of free memory: first frame, counted from BASE, and frames.
+
+    The metadata begins with the frame at `first`.
+    """
+    machine = Machine(Board(memory=32 * MIB, harts=cpus))
     port = MemoryPort(machine.bus)
     mm = Mm(port, SV48, Statics.create(port, STATICS, STATICS_SIZE))
-    count = END >> 12
-    port.store_column(SLOTS + REF_COUNT, UNUSED, count, 64)
-    mm.slots = MetaSlots(mm, SLOTS, END)
-    mm.slots.claim_range(RAM, BASE, ReservedMemoryMeta())
+    port.store_column(SLOTS + REF_COUNT, UNUSED, END - first >> 12, 64)
+    mm.slots = MetaSlots(mm, SLOTS - (first >> 6), END, first)
+    mm.slots.claim_range(first, BASE, ReservedMemoryMeta())
     for cpu in range(1, cpus):
         mm.cpu_locals.set_base(cpu, CPU_LOCALS + CPU_LOCAL_SIZE * cpu)
     allocator = FrameAllocator(mm)
@@ -98,3 +100,17 @@ def region(mm: Mm, pages: int) -> Iterator[int]:
     mm.slots.mark(paddr, end, TAKEN)
     Segment.from_unused(mm, paddr, end, lambda _: ReservedMemoryMeta()).drop()
 
+
+class Accesses:
+    """Counts the accesses of the memory port."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def access(self, kind: Access, address: int, size: int, value: int | None) -> None:
+        self.count += 1
+
+
+def page(n: int) -> int:
+    """Address of the frame `n` of the managed memory."""
+    return BASE + n * PAGE_SIZE

@@ -14,10 +14,10 @@ from kernel.errors import CorruptionError, FrameMisuse, InvalidArgs
 from kernel.mm import PAGE_SIZE, LinkedList
 from kernel.mm.context import Mm
 from kernel.mm.frame.linked_list import BACK, FRONT, HEAD_SIZE, ID, NEXT, PREV, SIZE
-from kernel.mm.frame.meta import FREE, IN_LIST, REF_COUNT, TAKEN, UNIQUE, UNUSED, VTABLE
+from kernel.mm.frame.meta import FREE, IN_LIST, REF_COUNT, TAKEN, UNIQUE, UNUSED, VTABLE, MetaSlots
 from kernel.osdk.frame_allocator.buddy_set import LISTS, ORDER, BuddySet
 from kernel.osdk.frame_allocator.chunk import FreeHeadMeta, size_of_order, split_to_chunks
-from tests.kernel.osdk.frame_allocator.memory import memory, region
+from tests.kernel.osdk.frame_allocator.memory import BASE, END, FRAMES, RAM, memory, region
 
 
 @contextmanager
@@ -108,15 +108,31 @@ def test_a_buddy_of_another_order_or_in_another_set_does_not_merge() -> None:
         assert other.alloc_chunk(0) == first + PAGE_SIZE
 
 
-def test_no_chunk_merges_with_what_lies_beyond_all_memory() -> None:
-    m = memory((0, 64))
-    last = m.mm.slots.max_paddr - PAGE_SIZE
-    m.mm.slots.mark(last, last + PAGE_SIZE, FREE)
-    its = BuddySet(m.mm, m.mm.statics.area("test", BuddySet.size_in_memory(32)), 32)
+def test_no_chunk_merges_with_what_lies_above_all_memory() -> None:
+    m = memory((0, 16))
+    mm, last = m.mm, END - 2 * PAGE_SIZE
+    mm.slots = MetaSlots(mm, mm.slots.base, END - PAGE_SIZE, mm.slots.first_paddr)
+    mm.slots.mark(last, last + PAGE_SIZE, FREE)
+    its = BuddySet(mm, mm.statics.area("test", BuddySet.size_in_memory(32)), 32)
     its.insert_chunk(last, 0)
+    mm.port.store(mm.slots.slot(last) + 64 + IN_LIST, mm.port.load(head_of(mm, its, 0) + ID))
     assert its.alloc_chunk(0) == last
+    its.insert_chunk(last, 0)
+    assert list(its.chunks(0)) == [last]
     with pytest.raises(InvalidArgs):
-        its.insert_chunk(m.mm.slots.max_paddr, 0)
+        its.insert_chunk(mm.slots.max_paddr, 0)
+
+
+def test_no_chunk_merges_with_what_lies_below_all_memory() -> None:
+    m = memory((0, FRAMES), first=BASE)
+    pool = m.allocator.pools.global_set
+    assert m.alloc(FRAMES, FRAMES) == BASE
+    word = m.mm.statics.area("frame_pool", 1048) + 24 + HEAD_SIZE * 12 + ID
+    m.mm.port.store(m.mm.slots.slot(BASE) - (BASE - RAM >> 6) + IN_LIST, m.mm.port.load(word))
+    m.free(BASE, FRAMES)
+    assert list(pool.chunks(12)) == [BASE]
+    with pytest.raises(InvalidArgs):
+        pool.insert_chunk(BASE - PAGE_SIZE, 0)
 
 
 def test_memory_looks_as_if_linked_lists_of_unique_frames_were_used() -> None:
@@ -255,6 +271,18 @@ def test_a_tail_that_is_in_use_is_found_before_the_chunk_is_split() -> None:
             assert mm.port.read(mm.slots.slot(first), 8 * 64) == before
             mm.port.store(slot + word, was)
         assert its.total_size == 8 * PAGE_SIZE
+
+
+def test_a_list_that_begins_in_its_middle_is_named() -> None:
+    with buddy_set(1, 4) as (mm, its, first):
+        for frame in (0, 1, 2):
+            its.insert_chunk(first + frame * PAGE_SIZE, 0)
+        head = head_of(mm, its, 0)
+        was = mm.port.load(head + FRONT)
+        mm.port.store(head + FRONT, mm.slots.to_virtual(mm.slots.slot(first + PAGE_SIZE)))
+        with pytest.raises(CorruptionError, match="another before it"):
+            its.alloc_chunk(0)
+        mm.port.store(head + FRONT, was)
 
 
 def test_a_list_that_runs_in_a_circle_is_not_walked_forever() -> None:

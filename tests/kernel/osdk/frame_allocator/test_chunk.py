@@ -9,7 +9,13 @@ from kernel.mm import PAGE_SIZE
 from kernel.mm.frame.allocator import FrameAllocOptions
 from kernel.mm.frame.meta import FREE, TAKEN, Kind
 from kernel.osdk.frame_allocator.chunk import (
-    FreeChunk, FreeHeadMeta, greater_order_of, lesser_order_of, max_order_from, size_of_order, split_to_chunks,
+    FreeChunk,
+    FreeHeadMeta,
+    greater_order_of,
+    lesser_order_of,
+    max_order_from,
+    size_of_order,
+    split_to_chunks,
     split_to_order,
 )
 from tests.kernel.osdk.frame_allocator.memory import memory, region

@@ -25,7 +25,9 @@ def test_a_survey_shows_chunks_by_order_and_cache_entries() -> None:
     assert [pool.cpu for pool in found.pools] == [None, 0, 1]
     assert [len(cache.entries) for cache in found.caches] == [7, 0, 0, 0, 0, 0, 0, 0]
     assert found.total_size == 255 * PAGE_SIZE
-    assert found.pools[0].counts == (0, 0, 0, 1, 1, 0, 1, 1) + (0,) * 24 or sum(found.pools[0].counts) > 0
+    # 8 of 256 pages went to the cache; of the 248 left, E = 62 pages, the CPU's pool got the 32 in one piece.
+    assert found.pools[0].counts[:8] == (0, 0, 0, 1, 1, 0, 1, 1)
+    assert found.pools[1].counts[:8] == (0, 0, 0, 0, 0, 1, 0, 0)
     assert sum(size for _, size, _ in found.ranges()) == 255 * PAGE_SIZE
 
 

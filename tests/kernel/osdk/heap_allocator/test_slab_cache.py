@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kernel.errors import HeapMisuse, InvalidArgs, KernelPanic, NoMemory
-from kernel.mm import Mm
+from kernel.errors import AllocatorFault, HeapMisuse, InvalidArgs, KernelPanic, NoMemory
+from kernel.mm import Layout, Mm
 from kernel.mm.heap.slab import SlabMeta
 from kernel.mm.heap.slot import HeapSlot
 from kernel.osdk.heap_allocator.slab_cache import SlabCache
@@ -167,3 +167,24 @@ def test_cache_is_found_again_in_memory(mm: Mm) -> None:
     for slot in slots:
         again.dealloc(slot)
     again.drop()
+
+
+class Faulty(CountedFrames):
+    """Hands out the same frame over and over when it should have nothing left."""
+
+    __slots__ = ()
+
+    def alloc(self, layout: Layout) -> int | None:
+        return super().alloc(layout) or 0x8020_0000
+
+
+def test_faulty_frame_allocator_is_named_and_loses_no_slot() -> None:
+    mm = make_mm(frames=Faulty)
+    cache, frames = SlabCache(mm, 64, area(mm)), mm.frame_allocator.inner
+    assert isinstance(frames, Faulty)
+    frames.left = 2
+    with pytest.raises(AllocatorFault, match="Faulty: alloc gave 0x80200000"):
+        cache.alloc()
+    assert _lists(cache) == (2, 0, 0)
+    assert cache.allocated() == 0
+    cache.drop()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kernel.mm import PAGE_SIZE, Mm
-from kernel.mm.io.pod import Pod
 from kernel.mm.fields import u8, u16, u32, u64
+from kernel.mm.io.pod import Pod
 from kernel.osdk.heap_allocator.cpu_local_box import alloc_cpu_local
 from kernel.osdk.heap_allocator.slab_cache import SlabCache
 from kernel.osdk.heap_allocator.slab_counter import load_total_slab_size

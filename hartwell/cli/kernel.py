@@ -1,0 +1,108 @@
+"""`hartwell kernel …`: the kernel's address space, and the buddy system drawn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .kernels import STATE, AsJson, RamFile, opened
+from .options import Harts, Memory, Mmu
+from .pagetable import mapping_as_dict, pages
+
+if TYPE_CHECKING:
+    from kernel.osdk.frame_allocator.buddy_demo import State
+
+app = typer.Typer(name="kernel", help="Look at the kernel itself: its address space, its allocator at work.",
+                  rich_markup_mode="rich", no_args_is_help=True)
+
+
+@app.command("layout")
+def layout(
+    ram: RamFile = None,
+    memory: Memory = None,
+    smp: Harts = None,
+    mmu: Mmu = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the kernel's address space: its parts with their sizes, and what is mapped in each.
+
+    \b
+    [b]Examples[/b]
+      hartwell kernel layout               Sv48
+      hartwell kernel layout --mmu sv39    the same under Sv39
+      hartwell kernel layout --json
+    """
+    from hartwell.views.table import amount, print_json, print_table
+    from kernel.picture import read_areas, read_layout
+
+    with opened(ram, memory, smp, mmu) as kernel:
+        mm = kernel.mm
+        parts, areas = read_layout(mm), read_areas(mm)
+    if as_json:
+        print_json({
+            "paging": mm.paging.name,
+            "parts": [{"name": part.name, "start": f"{part.start:#x}", "end": f"{part.end:#x}", "size": part.size,
+                       "mapped": part.mapped, "mappings": [mapping_as_dict(each) for each in part.mappings]}
+                      for part in parts],
+            "areas": [{"start": f"{area.start:#x}", "end": f"{area.end:#x}", "size": area.size, "mapped": area.mapped}
+                      for area in areas]})
+        return
+    rows = []
+    for part in parts:
+        mapped = amount(part.mapped) if part.mapped else "-"
+        rows.append((f"{part.start:016x}-{part.end - 1:016x}", part.name, amount(part.size), mapped, "", "", ""))
+        rows += [(f"  {each.start:016x}-{each.end - 1:016x}", f"  -> {each.paddr:#x}", "", amount(each.size), each.rights,
+                  "counted" if each.tracked else "", pages(each.pages)) for each in part.mappings]
+    print(f"{mm.paging.name}, {mm.paging.levels} levels of tables, {mm.paging.width}-bit addresses; "
+          f"root {mm.kspace.root_paddr:#x}\n")
+    print_table(("virtual", "part", "size", "mapped", "rights", "held", "pages"), rows, left=2)
+    if areas:
+        print()
+        print_table(("KVirtArea", "size", "mapped"), [
+            (f"{area.start:016x}-{area.end - 1:016x}", amount(area.size), amount(area.mapped)) for area in areas])
+
+
+@app.command("demo-buddy")
+def demo_buddy(
+    memory: Memory = None,
+    smp: Harts = None,
+    mmu: Mmu = None,
+    ascii_only: Annotated[bool, typer.Option(
+        "--ascii", rich_help_panel=STATE, help="Draw with plain characters.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Draw how the buddy system splits and merges: 128 KiB out of 1 MiB, and 65 KiB in a block of 128 KiB.
+
+    \b
+    [b]Examples[/b]
+      hartwell kernel demo-buddy           every split and merge is a bar
+      hartwell kernel demo-buddy --ascii   without line-drawing characters
+      hartwell kernel demo-buddy --json    every state, block by block
+
+    The kernel's own allocator does it, on 1 MiB of the machine's memory; the bars are what its lists say.
+    """
+    from hartwell.views.blocks import draw, legend
+    from hartwell.views.table import can_print, print_json
+    from kernel.osdk.frame_allocator.buddy_demo import internal_fragmentation, split_and_merge
+
+    with opened(None, memory, smp, mmu) as kernel:
+        examples = (("Splitting and merging: 1 MiB, of which A and B want 128 KiB each", split_and_merge(kernel.mm)),
+                    ("Internal fragmentation: A wants 65 KiB", internal_fragmentation(kernel.mm)))
+    if as_json:
+        print_json({"examples": [{"title": title, "states": [_state(state) for state in states]}
+                                 for title, states in examples]})
+        return
+    plain = ascii_only or not can_print("│░▓·")
+    print(legend(ascii_only=plain))
+    for title, states in examples:
+        print(f"\n{title}\n")
+        for number, state in enumerate(states, 1):
+            print(f"{number:3}  {state.title}")
+            print(f"     {draw(state, ascii_only=plain)}")
+
+
+def _state(state: State) -> dict[str, Any]:
+    return {"title": state.title, "blocks": [
+        {"paddr": f"{block.paddr:#x}", "order": block.order, "size": block.size, "use": block.use.value,
+         "name": block.name, "requested": block.requested, "wasted": block.wasted} for block in state.blocks]}

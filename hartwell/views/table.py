@@ -1,0 +1,57 @@
+"""Aligned tables, and JSON: the two forms in which every view is printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+_UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1, title: str = "") -> None:
+    """Print a table whose first `left` columns are flush left and whose others are flush right.
+
+    A terminal gets it in its own width; anything else gets every character.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for number, heading in enumerate(headings):
+        table.add_column(heading, no_wrap=True, overflow="fold", justify="left" if number < left else "right")
+    for row in rows:
+        table.add_row(*(cell.replace("[", "\\[") for cell in row))
+    console = Console(highlight=False)
+    if title:
+        print(title)
+    console.print(table, width=None if console.is_terminal else 400)
+
+
+def print_json(value: Any) -> None:
+    """Print one object, in one line."""
+    print(json.dumps(value))
+
+
+def amount(size: int) -> str:
+    """Bytes in the largest unit that leaves a number of 1 or more: `34 MiB`, `1.5 GiB`, `12 bytes`."""
+    for unit, name in _UNITS:
+        if size >= unit:
+            return f"{size / unit:.4g} {name}"
+    return f"{size} bytes"
+
+
+def hexes(*numbers: int) -> list[str]:
+    """Addresses as JSON has them: strings, since its numbers are exact up to 2^53 only."""
+    return [f"{number:#x}" for number in numbers]
+
+
+def can_print(text: str) -> bool:
+    """Whether standard output has the characters of `text`."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return os.environ.get("TERM") != "dumb"

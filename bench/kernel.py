@@ -41,14 +41,16 @@ def boots() -> list[Figure]:
     found: list[Figure] = []
     each: dict[int, float] = {}
     for mib in MEMORIES:
-        seconds, frames, resident = (float(part) for part in python("-c", BOOT, str(mib), "5" if mib < 9000 else "1").split())
+        printed = python("-c", BOOT, str(mib), "5" if mib < 9000 else "1")
+        seconds, frames, resident = (float(part) for part in printed.split())
         each[mib] = seconds * 1e9 / frames
         size = f"{mib} MiB" if mib < 1024 else f"{mib >> 10} GiB"
         required = {128: 0.3, 64 << 10: 3.0}.get(mib)
         found.append(Figure(f"kernel boot, {size}", seconds, "s", required,
                             note=f"{each[mib]:.0f} ns for each of {frames:,.0f} frames"))
         if mib == MEMORIES[-1]:
-            found.append(Figure(f"kernel boot, {size}, resident", resident, "MiB", 1.3 * 1024, note="the whole process"))
+            found.append(Figure(f"kernel boot, {size}, resident", resident, "MiB", 1.3 * 1024,
+                                note="the whole process"))
     found.append(Figure("cost per frame, 64 GiB to 128 MiB", each[MEMORIES[-1]] / each[MEMORIES[0]], "x", 1.25))
     return found
 
@@ -119,13 +121,16 @@ def operations() -> list[Figure]:
         mapping()
         return PAIRS / (ended[-1] - begun[-1])
 
-    rates = {0: interleaved(5, frames=lambda: _rate(frames, PAIRS), heap=lambda: _rate(heap, PAIRS), mapping=map_rate)}
+    def all_three() -> dict[str, float]:
+        return interleaved(5, frames=lambda: _rate(frames, PAIRS), heap=lambda: _rate(heap, PAIRS), mapping=map_rate)
+
+    rates = {0: all_three()}
     for live in LIVE:
         kept = [options.alloc_frame().into_raw() for _ in range(live)]
         slots = [mm.heap.alloc(layout) for _ in range(live)]
         while at[0] - (1 << 30) < live * 4096:
             mapping()
-        rates[live] = interleaved(5, frames=lambda: _rate(frames, PAIRS), heap=lambda: _rate(heap, PAIRS), mapping=map_rate)
+        rates[live] = all_three()
         for paddr in kept:
             mm.slots.drop_holder(paddr)
         for address in slots:

@@ -11,6 +11,8 @@ The package knows no kernel and no firmware; it could boot Linux without either 
 
 from .board import Board, virt_devices
 from .bus import Bus
+from .devicetree import Node, Tree
+from .devicetree import parse as parse_device_tree
 from .devices.virtio_blk import Disk
 from .errors import (
     BoardError, BusError, DeviceFailedError, DeviceTreeError, EmulatorError, EngineError, ImageError, InputFileError,
@@ -18,16 +20,18 @@ from .errors import (
 )
 from .hart import Hart
 from .loader.detect import load_image, read_file
+from .loader.model import Image
 from .machine import Machine
 from .range import Range
 from .stop import (
-    Breakpoint, Deadlock, Exited, HostCall, Interrupted, Matched, ResetRequested, Stepped, Stop, TrapLoop, Watchdog,
+    CAUSES, INTERRUPTS, Breakpoint, Deadlock, Exited, HostCall, Interrupted, Matched, ResetRequested, Stepped, Stop,
+    TrapLoop, Watchdog,
 )
 
 __all__ = [
-    "Board", "BoardError", "Breakpoint", "Bus", "BusError", "Deadlock", "DeviceFailedError", "DeviceTreeError",
-    "Disk", "EmulatorError", "EngineError", "Exited", "Hart", "HostCall", "ImageError", "InputFileError",
-    "Interrupted", "Machine", "Matched", "NativeCodeError", "PlacementError", "Range", "RegisterError",
-    "ResetRequested", "SizeError", "Stepped", "Stop", "TrapLoop", "Watchdog", "load_image", "read_file",
-    "virt_devices",
+    "CAUSES", "INTERRUPTS", "Board", "BoardError", "Breakpoint", "Bus", "BusError", "Deadlock", "DeviceFailedError",
+    "DeviceTreeError", "Disk", "EmulatorError", "EngineError", "Exited", "Hart", "HostCall", "Image", "ImageError",
+    "InputFileError", "Interrupted", "Machine", "Matched", "NativeCodeError", "Node", "PlacementError", "Range", "RegisterError",
+    "ResetRequested", "SizeError", "Stepped", "Stop", "Tree", "TrapLoop", "Watchdog", "load_image",
+    "parse_device_tree", "read_file", "virt_devices",
 ]

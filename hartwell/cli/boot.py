@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from . import kernel_boot
+from .kernel_boot import Limits, our_kernel
 from .options import MACHINE, WHAT, Append, Harts, Memory, Mmu, make_board, open_disks, parse_count, parse_seconds
 from .software import Software, choose, placement_hint
 from .status import CommandError, Outcome, outcome, say
@@ -27,7 +29,7 @@ def boot(
     image: Annotated[str | None, typer.Argument(
         metavar="IMAGE", show_default=False,
         help="A test image's name (hartwell images lists them), or the path of a kernel: an ELF, a Linux Image "
-             "(also .gz), or a flat binary.")] = None,
+             "(also .gz), or a flat binary. Without one, Hartwell's own kernel.")] = None,
     bios: Annotated[str | None, typer.Option(
         "--bios", metavar="FILE|none", rich_help_panel=WHAT, show_default="Hartwell SBI",
         help="Firmware, ELF or flat, at 0x80000000. With none, the image starts in M-mode in its place.")] = None,
@@ -70,6 +72,9 @@ def boot(
         help="Trace only while the pc is in this range of addresses, or in this function.")] = None,
     stats: Annotated[bool, typer.Option(
         "--stats", rich_help_panel=SHOW, help="At the end, instructions, cycles and traps of every hart.")] = False,
+    dump_ram: Annotated[str | None, typer.Option(
+        "--dump-ram", metavar="FILE", rich_help_panel=SHOW,
+        help="At the end, write what is in RAM to FILE: for --ram of memmap, buddyinfo, pagetable and others.")] = None,
     as_json: Annotated[bool, typer.Option(
         "--json", rich_help_panel=SHOW,
         help="At the end, one JSON object on stdout instead of the console: the same for every run of the same "
@@ -77,8 +82,14 @@ def boot(
 ) -> int:
     """Boot an image and talk to it; [b]Ctrl-A x[/b] ends the run, [b]Ctrl-A h[/b] shows the keys.
 
+    Without an image, Hartwell's own kernel boots: its console shows what every stage has built,
+    then the run ends. Limits are looked at between its stages, and its input is nobody's.
+
     \b
     [b]Examples[/b]
+      hartwell boot                            our own kernel
+      hartwell boot --smp 4 -m 1G --stats      … with four harts, and what it cost
+      hartwell boot --dump-ram after.ram       … to look at with hartwell memmap --ram after.ram
       hartwell boot hello                      a test image, on our own firmware
       hartwell boot smp-pingpong --smp 4       four harts
       hartwell boot hello --trace traps        what traps on the way
@@ -97,21 +108,35 @@ def boot(
     traced = parse(trace, trace_file, trace_range)
     seconds = parse_seconds(timeout, "--timeout")
     limit = parse_count(max_insns, "--max-insns") if max_insns is not None else None
-    software = choose(image, kernel, bios)
-    if software.kernel is None and (initrd is not None or append):
-        raise CommandError(f"{'--initrd' if initrd is not None else '--append'} is for a kernel: name one, too")
+    ours = image is None and kernel is None
+    software = our_kernel(bios) if ours else choose(image, kernel, bios)
     if software.listed is not None:
         smp = software.listed.smp if smp is None else smp
         memory = memory or software.listed.memory
         limit = limit or software.listed.max_insns
-    limit = limit or DEFAULT_LIMIT
     board = make_board(smp, memory, mmu, quantum, open_disks(disk or [], snapshot))
     machine = _load(board, software, initrd, append, dtb)
     machine.reboot = not no_reboot
     try:
-        return _run(machine, software, limit, seconds, traced, stats, as_json)
+        if ours:
+            code = kernel_boot.run(machine, software, Limits(limit, seconds), traced, stats, as_json)
+        else:
+            code = _run(machine, software, limit or DEFAULT_LIMIT, seconds, traced, stats, as_json)
+        if dump_ram is not None:
+            _dump(machine, dump_ram)
+        return code
     finally:
         machine.close()
+
+
+def _dump(machine: Machine, path: str) -> None:
+    """Write the machine's RAM to a file."""
+    from emulator import ramdump
+
+    try:
+        ramdump.save(machine, path)
+    except OSError as error:
+        raise CommandError(f"--dump-ram {path}: {error.strerror}") from None
 
 
 def _load(board: Board, software: Software, initrd: str | None, append: str, dtb: str | None) -> Machine:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,10 +12,12 @@ from .options import Harts, Memory, Mmu
 
 if TYPE_CHECKING:
     from kernel import Kernel
-    from kernel.picture import FrameDetail, FrameRun, Place
+    from kernel.picture import FrameDetail, FrameMap, FrameRun, Place
 
 NEAR = 3
 """Runs of frames that are shown before and after."""
+FAR = 1 << 24
+"""Bytes to either side in which they are looked for where memory is cut up finely."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,19 @@ def _look(kernel: Kernel, address: int) -> _Findings:
     if heap_object is not None:
         owner += f"; {paddr + linear:#x} is in slot {heap_object.index} of {heap_object.slot_size} bytes, which is " \
                  f"{heap_object.state}" + (f" (CPU {heap_object.cpu})" if heap_object.cpu is not None else "")
-    runs = list(frame_map.between(mm.slots.first_paddr, mm.slots.max_paddr)) if len(frame_map) < 1 << 16 else \
-        list(frame_map.between(detail.paddr - (1 << 24), detail.paddr + (1 << 24)))
-    here = next((n for n, run in enumerate(runs) if run.start <= detail.paddr < run.end), 0)
-    return _Findings(detail, owner, places_of(mm, frame_map, detail.paddr), runs[max(here - NEAR, 0):here + NEAR + 1])
+    return _Findings(detail, owner, places_of(mm, frame_map, detail.paddr), _around(frame_map, detail.paddr))
+
+
+def _around(frame_map: FrameMap, paddr: int) -> list[FrameRun]:
+    """The runs near a frame; those that read alike are one, such as a free chunk's head and its tails."""
+    few = len(frame_map) < 1 << 16
+    merged: list[FrameRun] = []
+    for run in frame_map.between(*((0, 1 << 56) if few else (max(paddr - FAR, 0), paddr + FAR))):
+        if merged and str(merged[-1].state) == str(run.state):
+            run = replace(merged.pop(), end=run.end)
+        merged.append(run)
+    here = next((n for n, run in enumerate(merged) if run.start <= paddr < run.end), 0)
+    return merged[max(here - NEAR, 0):here + NEAR + 1]
 
 
 def _where(place: Place) -> str:

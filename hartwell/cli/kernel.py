@@ -52,8 +52,8 @@ def layout(
     for part in parts:
         mapped = amount(part.mapped) if part.mapped else "-"
         rows.append((f"{part.start:016x}-{part.end - 1:016x}", part.name, amount(part.size), mapped, "", "", ""))
-        rows += [(f"  {each.start:016x}-{each.end - 1:016x}", f"  -> {each.paddr:#x}", "", amount(each.size), each.rights,
-                  "counted" if each.tracked else "", pages(each.pages)) for each in part.mappings]
+        rows += [(f"  {each.start:016x}-{each.end - 1:016x}", f"  -> {each.paddr:#x}", "", amount(each.size),
+                  each.rights, "counted" if each.tracked else "", pages(each.pages)) for each in part.mappings]
     print(f"{mm.paging.name}, {mm.paging.levels} levels of tables, {mm.paging.width}-bit addresses; "
           f"root {mm.kspace.root_paddr:#x}\n")
     print_table(("virtual", "part", "size", "mapped", "rights", "held", "pages"), rows, left=2)
@@ -99,7 +99,8 @@ def demo_buddy(
         print(f"\n{title}\n")
         for number, state in enumerate(states, 1):
             print(f"{number:3}  {state.title}")
-            print(f"     {draw(state, ascii_only=plain)}")
+            for line in draw(state, ascii_only=plain):
+                print(f"     {line}")
 
 
 def _state(state: State) -> dict[str, Any]:

@@ -20,7 +20,7 @@ RamFile = Annotated[str | None, typer.Option(
     "--ram", metavar="FILE", rich_help_panel=STATE, show_default="a fresh boot",
     help="Memory that hartwell boot --dump-ram FILE has written.")]
 AsJson = Annotated[bool, typer.Option(
-    "--json", rich_help_panel=STATE, help="One JSON object instead of tables; addresses are strings such as \"0x1000\".")]
+    "--json", rich_help_panel=STATE, help="One JSON object instead of tables; addresses are strings: \"0x1000\".")]
 
 
 @contextmanager

@@ -19,7 +19,7 @@ LEVEL_SIZES = ("4K", "2M", "1G", "512G")
 
 def pagetable(
     vaddr: Annotated[str | None, typer.Argument(
-        metavar="[VADDR]", show_default=False, help="A virtual address; without one, everything that is mapped.")] = None,
+        metavar="[VADDR]", show_default=False, help="A virtual address; without one, all that is mapped.")] = None,
     space: Annotated[str | None, typer.Option(
         "--space", metavar="ROOT", rich_help_panel=STATE, show_default="the kernel's",
         help="The address space whose root table is at this physical address.")] = None,
@@ -90,7 +90,8 @@ def _show_all(spaces: tuple[AddressSpace, ...], root: int, mappings: list[Mappin
     print(f"\nroot {root:#x}")
     print_table(("virtual", "physical", "rights", "held", "size", "pages"), [
         (f"{mapping.start:016x}-{mapping.end - 1:016x}", f"{mapping.paddr:#x}", mapping.rights,
-         "counted" if mapping.tracked else "-", amount(mapping.size), pages(mapping.pages)) for mapping in mappings], left=4)
+         "counted" if mapping.tracked else "-", amount(mapping.size), pages(mapping.pages))
+        for mapping in mappings], left=4)
 
 
 def pages(counts: tuple[int, ...]) -> str:

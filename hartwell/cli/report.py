@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from emulator.stop import Stop
 
 
-def as_json(machine: Machine, stop: Stop, result: Outcome, seconds: float | None) -> str:
+def as_json(machine: Machine, stop: Stop | None, result: Outcome, seconds: float | None) -> str:
     """One object in one line. Without `seconds` it depends on the run only, never on the host."""
     report: dict[str, Any] = {
         "reason": result.reason,

@@ -39,8 +39,8 @@ def slabinfo(
     headings = ("slots", "active", "cached", "free", "total", "size", "per slab", "full", "partial", "empty", "slabs")
     print_table(headings, [
         (f"heap-{of.slot_size}", *(f"{number:,}" for number in (
-            of.active, sum(of.cached), of.free, of.slots, of.slot_size, 4096 // of.slot_size, of.full, of.partial, of.empty,
-            of.slabs)))
+            of.active, sum(of.cached), of.free, of.slots, of.slot_size, 4096 // of.slot_size, of.full, of.partial,
+            of.empty, of.slabs)))
         for of in heap.classes])
     large = [allocation for allocation in heap.large if allocation.live]
     print(f"\n{len(large)} large allocations, {amount(sum(allocation.size for allocation in large))}")

@@ -21,7 +21,7 @@ FIRMWARE_NAME = "hartwell-sbi.elf"
 
 @dataclass(frozen=True)
 class Software:
-    """A firmware and a kernel, at least one of them; `listed` is the kernel's catalogue entry, if it has one."""
+    """A kernel and the firmware below it, if there is any; `listed` is the kernel's catalogue entry, if it has one."""
 
     firmware: Image | None
     kernel: Image | None
@@ -40,10 +40,8 @@ def choose(image: str | None, kernel: str | None, bios: str | None) -> Software:
         return Software(firmware, load_listed(listed), listed)
     path = kernel if kernel is not None else image
     if path is None:
-        if bios is None or bios == "none":
-            raise CommandError("nothing to boot: name the path of an ELF, Linux Image or flat binary, or one of the "
-                               f"test images: {', '.join(catalogue.names())}; start with: hartwell boot hello")
-        return Software(firmware, None, None)
+        raise CommandError("nothing to boot: name the path of an ELF, Linux Image or flat binary, or one of the "
+                           f"test images: {', '.join(catalogue.names())}; start with: hartwell boot hello")
     if image is not None:
         check_known(image)
     return Software(firmware, load_path(path, "kernel", firmware), None)

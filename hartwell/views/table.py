@@ -8,13 +8,15 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-_UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+_UNITS = ((1 << 60, "EiB"), (1 << 50, "PiB"), (1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+WIDEST = 1000
+"""Columns that no line comes near."""
 
 
-def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1, title: str = "") -> None:
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> None:
     """Print a table whose first `left` columns are flush left and whose others are flush right.
 
-    A terminal gets it in its own width; anything else gets every character.
+    Nothing is ever cut: lines that a terminal has no room for go on in the next one.
     """
     from rich.console import Console
     from rich.table import Table
@@ -24,10 +26,11 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, left:
         table.add_column(heading, no_wrap=True, overflow="fold", justify="left" if number < left else "right")
     for row in rows:
         table.add_row(*(cell.replace("[", "\\[") for cell in row))
-    console = Console(highlight=False)
-    if title:
-        print(title)
-    console.print(table, width=None if console.is_terminal else 400)
+    console = Console(highlight=False, width=WIDEST)
+    with console.capture() as capture:
+        console.print(table)
+    for line in capture.get().splitlines():
+        print(line.rstrip())
 
 
 def print_json(value: Any) -> None:

@@ -34,7 +34,8 @@ class BootRecord:
     def __init__(self, statics: Statics) -> None:
         self._port, self._area = statics.port, statics.area(AREA, AREA_SIZE)
         if self._port.load(self._area) != MAGIC:
-            raise CorruptionError(f"no boot record at {self._area:#x}: {self._port.load(self._area):#x} is not its magic")
+            raise CorruptionError(f"no boot record at {self._area:#x}: {self._port.load(self._area):#x} is not its "
+                                  "magic")
 
     @classmethod
     def create(cls, statics: Statics, paging: PagingMode) -> BootRecord:

@@ -23,8 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from emulator import DeviceTreeError
-from emulator.devicetree import Node, Tree, parse
+from emulator import DeviceTreeError, Node, Tree, parse_device_tree
 from kernel.errors import BootError, InvalidArgs, NotEnoughResources
 from kernel.mm.paging import PAGE_SIZE
 from kernel.mm.port import MemoryPort
@@ -78,7 +77,7 @@ class _Reading:
     def result(self) -> BootInformation:
         data = self.blob()
         try:
-            tree = parse(data, f"device tree at {self.address:#x}")
+            tree = parse_device_tree(data, f"device tree at {self.address:#x}")
         except DeviceTreeError as why:
             raise BootError(str(why)) from None
         self.memory(tree.root)

@@ -20,5 +20,6 @@ def amount(size: int) -> str:
 
 def orders(allocator: FrameAllocator) -> str:
     """Free blocks of the global pool by order: `2x0 1x3 …`, orders without any left out."""
-    counts = [(order, allocator.pools.global_set.chunk_count(order)) for order in range(allocator.pools.global_set.orders)]
+    pool = allocator.pools.global_set
+    counts = [(order, pool.chunk_count(order)) for order in range(pool.orders)]
     return " ".join(f"{count}x{order}" for order, count in counts if count) or "none"

@@ -78,7 +78,8 @@ def enter(boot: Booting) -> Outcome:
         {"hart": entry.hart, "device_tree": entry.device_tree, "paging": entry.paging.name,
          "kernel_start": header.kernel_start, "kernel_end": header.kernel_end},
         [f"in S-mode on hart {entry.hart}, {entry.paging.name}, device tree at {entry.device_tree:#x}",
-         f"kernel image {header.kernel_start:#x}-{header.kernel_end:#x} ({amount(header.kernel_end - header.kernel_start)})"])
+         f"kernel image {header.kernel_start:#x}-{header.kernel_end:#x} "
+         f"({amount(header.kernel_end - header.kernel_start)})"])
 
 
 def early_info(boot: Booting) -> Outcome:
@@ -126,7 +127,8 @@ def frame_metadata(boot: Booting) -> Outcome:
     count = sum(mark.end - mark.start >> 12 for mark in marked)
     return Outcome(
         {"frames": meta.frames, "bytes": meta.size, "paddr": meta.paddr, "max_paddr": meta.max_paddr, "marked": count},
-        [f"{meta.frames} slots, {amount(meta.size)}, at {meta.paddr:#x} -> {mm.paging.meta_base + (meta.first_paddr >> 6):#x}",
+        [f"{meta.frames} slots, {amount(meta.size)}, at {meta.paddr:#x} -> "
+         f"{mm.paging.meta_base + (meta.first_paddr >> 6):#x}",
          f"{count} frames marked, {meta.frames - count} unused"])
 
 
@@ -152,7 +154,8 @@ def heap(boot: Booting) -> Outcome:
     inner = (choices.heap_allocator or HeapAllocator)(mm)
     mm.heap = AllocDispatch(mm, inner, _watchdog(boot, choices.heap_allocator is not None))
     BootRecord(mm.statics).phase = Phase.HEAP
-    return Outcome({"allocator": type(inner).__name__}, [f"{type(inner).__name__}: slots of 8 to 2048 bytes, larger by frames"])
+    name = type(inner).__name__
+    return Outcome({"allocator": name}, [f"{name}: slots of 8 to 2048 bytes, larger by frames"])
 
 
 def kernel_page_table(boot: Booting) -> Outcome:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from emulator.stop import CAUSES, INTERRUPTS
+from emulator import CAUSES, INTERRUPTS
 from kernel.text.image import kernel_image
 
 from .abi import TrapFrame

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class MovableMeta(AnyUFrameMeta, Accessible):
-    """A user page that can be moved: it is mapped at `vaddr` of the space whose root is at physical `space`, only there."""
+    """A user page that can be moved: mapped once, at `vaddr` of the space whose root is at physical `space`."""
 
     space = u64()
     vaddr = u64()

@@ -93,7 +93,8 @@ class Mm:
     def paddr_to_vaddr(self, paddr: int) -> int:
         """Where the linear mapping has physical `paddr`; AccessDenied beyond its end (`paddr_to_vaddr`)."""
         if not 0 <= paddr < self._linear_size:
-            raise AccessDenied(f"physical address {paddr:#x} is beyond the linear mapping's {self._linear_size:#x} bytes")
+            raise AccessDenied(f"physical address {paddr:#x} is beyond the linear mapping's {self._linear_size:#x} "
+                               "bytes")
         return paddr + self._linear_base
 
     def vaddr_to_paddr(self, vaddr: int) -> int:

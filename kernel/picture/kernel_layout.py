@@ -39,6 +39,7 @@ class LayoutPart:
 def parts_of(paging: PagingMode) -> tuple[LayoutPart, ...]:
     """The parts of the address space under a paging mode, ascending; they leave no gap but the one of bad addresses."""
     code = 0xFFFF_FFFF_8000_0000
+    code_end = code + (1 << 30)
     lower_end = 1 << paging.width - 1
     return (
         LayoutPart("user space", 0, paging.max_user_vaddr),
@@ -48,7 +49,8 @@ def parts_of(paging: PagingMode) -> tuple[LayoutPart, ...]:
         LayoutPart("KVirtAreas", paging.kvirt_base, paging.meta_base),
         LayoutPart("frame metadata", paging.meta_base, paging.meta_end),
         LayoutPart("(hole)", paging.meta_end, code),
-        LayoutPart("kernel code", code, paging.kernel_end),
+        LayoutPart("kernel code", code, code_end),
+        LayoutPart("(hole)", code_end, paging.kernel_end),
         LayoutPart("(the end)", paging.kernel_end, 1 << 64),
     )
 

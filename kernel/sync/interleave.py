@@ -74,6 +74,9 @@ class _Worker:
         self.go = threading.Semaphore(0)
         self.finished = False
         self.waiting = False
+        """Whether it spins, and nobody has changed memory since."""
+        self.next: Access | None = None
+        """What it will do first when it goes on."""
         self._task, self._owner = task, owner
         self.thread = threading.Thread(target=self._main, name=f"task {number}", daemon=True)
 
@@ -104,18 +107,19 @@ class _Session:
             worker.thread.start()
 
     def access(self, kind: Access, address: int, size: int, value: int | None) -> None:
-        if threading.current_thread() is self._current.thread and self._matters(kind, address):
-            self._pause()
-            self.steps.append(Step(self._current.number, kind, address, size, value))
+        worker = self._current
+        if threading.current_thread() is worker.thread and self._matters(kind, address):
+            worker.next = kind
+            self._pause(worker)
+            self.steps.append(Step(worker.number, kind, address, size, value))
 
     def wait(self) -> None:
         """The current task waits for a lock: others go first."""
         worker = self._current
         worker.waiting = True
-        self._pause()
+        self._pause(worker)
 
-    def _pause(self) -> None:
-        worker = self._current
+    def _pause(self, worker: _Worker) -> None:
         self.back.release()
         worker.go.acquire()
         if self.abandoned:
@@ -123,13 +127,15 @@ class _Session:
 
     def advance(self, worker: _Worker) -> None:
         """Let a task run to its next access that matters, or to its end."""
+        did, worker.next, worker.waiting = worker.next, None, False
         self._current = worker
         self.mm.cpu = worker.number
-        for other in self.workers:
-            if other is not worker:
-                other.waiting = False
         worker.go.release()
         self.back.acquire()
+        # A lock may be free again if memory was changed; a failed attempt to take one is no change.
+        if not worker.waiting and did not in (None, Access.LOAD):
+            for other in self.workers:
+                other.waiting = False
 
     def close(self) -> None:
         self.abandoned = True
@@ -159,10 +165,13 @@ class Interleaver:
         mm.port.waiter = session.wait
         last: _Worker | None = None
         try:
+            for worker in session.workers:  # up to the first access there is nothing to choose
+                session.advance(worker)
             while ready := [worker for worker in session.workers if not worker.finished]:
                 able = [worker for worker in ready if not worker.waiting]
                 if not able:
-                    raise LockHeld(f"tasks {', '.join(str(worker.number) for worker in ready)} wait for each other's locks")
+                    names = ", ".join(str(worker.number) for worker in ready)
+                    raise LockHeld(f"tasks {names} wait for each other's locks")
                 if last in able:
                     able.sort(key=lambda worker: worker is not last)
                 chosen = able[0]

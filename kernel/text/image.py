@@ -22,7 +22,7 @@ from kernel.mm.paging import PAGE_SIZE
 from kernel.mm.port import MemoryPort
 
 if TYPE_CHECKING:
-    from emulator.loader.model import Image
+    from emulator import Image
 
 KERNEL_ADDRESS = 0x8020_0000
 """Physical address of the kernel image."""

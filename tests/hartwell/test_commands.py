@@ -17,6 +17,9 @@ from hartwell import catalogue
 from .conftest import ROOT, Hartwell
 
 
+COMMANDS = ("boot", "images", "info", "dts", "memmap", "buddyinfo", "slabinfo", "frames", "pagetable")
+
+
 def test_version_is_the_packages(hartwell: Hartwell) -> None:
     assert hartwell("--version").out == f"hartwell {package.__version__}\n"
 
@@ -25,12 +28,12 @@ def test_version_is_the_packages(hartwell: Hartwell) -> None:
 def test_no_command_shows_the_commands(hartwell: Hartwell, arguments: str) -> None:
     done = hartwell(*arguments.split())
     assert (done.code, done.err) == (0, "")
-    assert all(command in done.out for command in ("boot", "images", "info", "dts"))
+    assert all(command in done.out for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", ["boot", "images", "info", "dts"])
+@pytest.mark.parametrize("command", [*COMMANDS, "kernel layout", "kernel demo-buddy"])
 def test_help_of_every_command_has_examples_of_it(hartwell: Hartwell, command: str) -> None:
-    done = hartwell(command, "--help", env={"COLUMNS": "100"})
+    done = hartwell(*command.split(), "--help", env={"COLUMNS": "100"})
     assert done.code == 0
     assert "Examples" in done.out
     assert f"  hartwell {command}" in done.out

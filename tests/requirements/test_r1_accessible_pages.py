@@ -167,7 +167,8 @@ def test_r1_7_the_type_is_verified_on_every_access(mm: Mm) -> None:
 Outcome = tuple[object, ...]
 
 
-def _race(mm: Mm, tasks: Callable[[Frame[CachePage]], Sequence[Callable[[], object]]], preemptions: int) -> set[Outcome]:
+def _race(mm: Mm, tasks: Callable[[Frame[CachePage]], Sequence[Callable[[], object]]],
+          preemptions: int) -> set[Outcome]:
     """What the tasks gave, over all interleavings; the frame must be free, once, when everything is dropped."""
     outcomes = set()
     slots: list[int] = []

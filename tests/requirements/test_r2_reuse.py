@@ -46,7 +46,7 @@ class ForeignMeta(AllocatorMeta):
 
 
 def test_r2_1_free_pages_cannot_be_made_into_frames_by_hand(mm: Mm) -> None:
-    """Upstream, the tail of a free chunk can be claimed and dropped: it is then free twice, and a later merge panics."""
+    """Upstream, the tail of a free chunk can be claimed and dropped: it is then free twice, a later merge panics."""
     allocator = mm.frame_allocator.inner
     assert isinstance(allocator, FrameAllocator)
     chunk = next(allocator.pools.global_set.chunks(6))
@@ -85,8 +85,13 @@ def _refused(mm: Mm, paddr: int, size: int, match: str, *handed_out: tuple[int, 
     check(mm, handed_out=handed_out)
 
 
+def _a_free_frame(mm: Mm) -> int:
+    addresses = range(mm.slots.max_paddr - 4096, 0, -4096)
+    return next(paddr for paddr in addresses if mm.slots.state(paddr).kind is Kind.FREE)
+
+
 def test_r2_3_freeing_what_was_never_allocated_is_refused(mm: Mm) -> None:
-    free = next(paddr for paddr in range(mm.slots.max_paddr - 4096, 0, -4096) if mm.slots.state(paddr).kind is Kind.FREE)
+    free = _a_free_frame(mm)
     _refused(mm, free, 4096, f"{free:#x} is free; expected frames handed out")
 
 
@@ -128,7 +133,7 @@ def test_r2_3_ranges_that_are_none_are_refused(mm: Mm, paddr: int, size: int, ma
 
 
 def test_r2_3_memory_cannot_be_given_to_the_allocator_twice(mm: Mm) -> None:
-    free = next(paddr for paddr in range(mm.slots.max_paddr - 4096, 0, -4096) if mm.slots.state(paddr).kind is Kind.FREE)
+    free = _a_free_frame(mm)
     for paddr in (free, mm.slots.base):
         with pytest.raises(FrameMisuse, match="add_free_memory"):
             mm.frame_allocator.add_free_memory(paddr // 4096 * 4096, 4096)
@@ -191,7 +196,8 @@ def test_r2_5_it_is_stopped_at_the_same_place_every_time() -> None:
 
 def test_r2_6_fixtures_give_tests_frames_from_the_allocator_only() -> None:
     """Claims of frames are for allocators, and for the tests of claims themselves."""
-    for path in (TESTS / "helpers" / "kernels.py", TESTS / "kernel" / "conftest.py", TESTS / "requirements" / "conftest.py"):
+    for name in ("helpers/kernels.py", "kernel/conftest.py", "requirements/conftest.py"):
+        path = TESTS / name
         text = path.read_text(encoding="utf-8")
-        for name in ("from_unused", "claim", "MetaSlots", "from_raw", "_adopt"):
-            assert name not in text, f"{path.name} reaches round the allocator with {name}"
+        for way in ("from_unused", "claim", "MetaSlots", "from_raw", "_adopt"):
+            assert way not in text, f"{name} reaches round the allocator with {way}"

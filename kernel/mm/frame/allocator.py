@@ -23,7 +23,7 @@ from kernel.mm.paging import PAGE_SIZE
 from kernel.mm.watchdog import Watchdog
 
 from .frame import Frame
-from .meta import FREE, REF_COUNT, TAKEN, UNUSED, VTABLE
+from .meta import FREE, REF_COUNT, TAKEN, UNUSED, VTABLE, MetaSlots
 from .meta_type import FrameMeta, Unit
 from .segment import Segment
 from .unique import UniqueFrame
@@ -92,7 +92,7 @@ class FrameDispatch:
         if paddr & (align - 1 | PAGE_SIZE - 1):
             raise AllocatorFault(self.name, "alloc", paddr, size, f"not a multiple of {max(align, PAGE_SIZE)}")
         if not slots.first_paddr <= paddr <= slots.max_paddr - size:
-            raise AllocatorFault(self.name, "alloc", paddr, size, f"physical memory is {slots.first_paddr:#x}-{slots.max_paddr:#x}")
+            raise AllocatorFault(self.name, "alloc", paddr, size, _extent(slots))
         if size == PAGE_SIZE:
             slot, port = slots.base + (paddr >> 6), self._port
             if port.load(slot + REF_COUNT) == UNUSED and port.load(slot + VTABLE) == FREE:
@@ -110,8 +110,9 @@ class FrameDispatch:
 
         FrameMisuse for anything else; nothing is changed then.
         """
-        if size == PAGE_SIZE and not paddr & PAGE_SIZE - 1 and self._mm.slots.first_paddr <= paddr < self._mm.slots.max_paddr:
-            slot, port = self._mm.slots.base + (paddr >> 6), self._port
+        slots = self._mm.slots
+        if size == PAGE_SIZE and not paddr & PAGE_SIZE - 1 and slots.first_paddr <= paddr < slots.max_paddr:
+            slot, port = slots.base + (paddr >> 6), self._port
             if port.load(slot + REF_COUNT) == UNUSED and (was := port.load(slot + VTABLE)) != FREE:
                 port.store(slot + VTABLE, FREE)
                 try:
@@ -148,7 +149,7 @@ class FrameDispatch:
         if paddr & PAGE_SIZE - 1 or size & PAGE_SIZE - 1 or size <= 0:
             raise FrameMisuse(operation, paddr, size, "not a range of whole frames", whole)
         if not slots.first_paddr <= paddr <= slots.max_paddr - size:
-            raise FrameMisuse(operation, paddr, size, f"physical memory is {slots.first_paddr:#x}-{slots.max_paddr:#x}", whole)
+            raise FrameMisuse(operation, paddr, size, _extent(slots), whole)
         slots.require_handed_out(operation, paddr, paddr + size)
         slots.mark(paddr, paddr + size, FREE)
         try:
@@ -156,6 +157,10 @@ class FrameDispatch:
         except BaseException:
             slots.mark(paddr, paddr + size, TAKEN)
             raise
+
+
+def _extent(slots: MetaSlots) -> str:
+    return f"physical memory is {slots.first_paddr:#x}-{slots.max_paddr:#x}"
 
 
 class FrameAllocOptions:

@@ -183,7 +183,10 @@ class Frame(Handle, VmIo, Generic[M]):
         return Frame._adopt(self._mm, self._paddr, self._mm.slots.kind(self._paddr))
 
     def downcast(self, kind: type[N]) -> Frame[N]:
-        """The same reference as a frame of metadata type `kind`; MetaTypeError (the handle is still good) if it is none."""
+        """The same reference as a frame of metadata type `kind`.
+
+        MetaTypeError if it is none; the handle is still good then.
+        """
         self._check()
         actual = self._mm.slots.kind(self._paddr)
         if not issubclass(actual, kind):
@@ -235,7 +238,8 @@ class Frame(Handle, VmIo, Generic[M]):
 def require_untyped(kind: type[FrameMeta], paddr: int) -> None:
     """AccessDenied unless the metadata type `kind` says that contents are for everybody."""
     if not issubclass(kind, AnyUFrameMeta):
-        raise AccessDenied(f"frame {paddr:#x} has metadata {kind.type_name()}: typed frames cannot be read or written as bytes")
+        raise AccessDenied(f"frame {paddr:#x} has metadata {kind.type_name()}: typed frames cannot be read or written "
+                           "as bytes")
 
 
 class FrameRef(Generic[M]):

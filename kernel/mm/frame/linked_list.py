@@ -86,7 +86,8 @@ class FrameChain:
         """Put the unique frame at `slot` in front of the slot `before`; at the end if that is 0."""
         port, head, here = self._port, self.head, slot + self._virtual
         if port.load(slot + IN_LIST):
-            raise CorruptionError(f"frame {self._slots.frame_of(slot):#x} is in list {port.load(slot + IN_LIST)} already")
+            raise CorruptionError(f"frame {self._slots.frame_of(slot):#x} is in list {port.load(slot + IN_LIST)} "
+                                  "already")
         after = port.load(before + PREV) if before else port.load(head + BACK)
         port.store(slot + NEXT, before + self._virtual if before else 0)
         port.store(slot + PREV, after)

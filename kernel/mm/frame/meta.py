@@ -28,7 +28,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kernel.errors import Busy, CorruptionError, FrameMisuse, InUse, MetaTypeError, NotAligned, OutOfBound, Unique, Unused
+from kernel.errors import (
+    Busy, CorruptionError, FrameMisuse, InUse, MetaTypeError, NotAligned, OutOfBound, Unique, Unused,
+)
 from kernel.mm.paging import META_SLOT_SIZE, PAGE_SIZE
 
 from .meta_type import AllocatorMeta, FrameMeta
@@ -74,7 +76,10 @@ class FrameState:
 
 
 class MetaSlots:
-    """The metadata slots of the frames from `first_paddr` to `max_paddr`; frame 0's is, or would be, at physical `base`."""
+    """The metadata slots of the frames from `first_paddr` to `max_paddr`.
+
+    Frame 0's is, or would be, at physical `base`.
+    """
 
     __slots__ = ("_mm", "_port", "_virtual", "base", "first_paddr", "max_paddr")
 
@@ -90,8 +95,8 @@ class MetaSlots:
         if paddr & PAGE_SIZE - 1:
             raise NotAligned(f"{paddr:#x} is not the address of a frame: not a multiple of {PAGE_SIZE}", paddr)
         if not self.first_paddr <= paddr < self.max_paddr:
-            raise OutOfBound(f"{paddr:#x} has no metadata: physical memory is {self.first_paddr:#x}-{self.max_paddr:#x}",
-                             paddr)
+            raise OutOfBound(f"{paddr:#x} has no metadata: physical memory is "
+                             f"{self.first_paddr:#x}-{self.max_paddr:#x}", paddr)
         return self.base + (paddr >> 6)
 
     def frame_of(self, slot: int) -> int:

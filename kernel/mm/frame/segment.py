@@ -67,7 +67,8 @@ class Segment(Handle, VmIo, Generic[M]):
                 if kind is None:
                     kind = type(meta)
                 elif type(meta) is not kind:
-                    raise MetaTypeError(f"frame {paddr:#x} got metadata {type(meta).__name__}, those before {kind.__name__}")
+                    raise MetaTypeError(f"frame {paddr:#x} got metadata {type(meta).__name__}, "
+                                        f"those before {kind.__name__}")
                 mm.slots.claim(paddr, meta)
         except BaseException:
             for claimed in range(start, paddr, PAGE_SIZE):
@@ -164,7 +165,8 @@ class Segment(Handle, VmIo, Generic[M]):
         if start & PAGE_SIZE - 1 or end & PAGE_SIZE - 1:
             raise KernelPanic(f"segment range {start:#x}-{end:#x} is not page-aligned for slicing")
         if not 0 <= start < end <= self.size:
-            raise KernelPanic(f"segment virtual address out-of-bound for slicing: {start:#x}-{end:#x} of {self.size:#x}")
+            raise KernelPanic(f"segment virtual address out-of-bound for slicing: {start:#x}-{end:#x} "
+                              f"of {self.size:#x}")
         self._add_holders(self._start + start, self._start + end)
         return Segment._adopt(self._mm, self._start + start, self._start + end, self._type)
 
@@ -212,9 +214,9 @@ class Segment(Handle, VmIo, Generic[M]):
         return Segment._adopt(self._mm, self._start, self._end, self._mm.slots.kind(self._start))
 
     def downcast(self, kind: type[N]) -> Segment[N]:
-        """The same references as a segment of metadata type `kind`; MetaTypeError (the handle is still good) if it is none.
+        """The same references as a segment of metadata type `kind`.
 
-        As upstream, only the first frame is looked at: all have the same type.
+        MetaTypeError if it is none; the handle is still good then. As upstream, only the first frame is looked at: all have the same type.
         """
         self._check()
         actual = self._mm.slots.kind(self._start)
@@ -254,7 +256,8 @@ class Segment(Handle, VmIo, Generic[M]):
         wrong = (counts == BUSY) | (counts >= REF_COUNT_MAX - 1)
         if wrong.any():
             first = start + int(wrong.argmax()) * PAGE_SIZE
-            raise CorruptionError(f"frame {first:#x} of a segment is {self._mm.slots.state(first)}; expected one in use")
+            raise CorruptionError(f"frame {first:#x} of a segment is {self._mm.slots.state(first)}; "
+                                  "expected one in use")
 
     def _release(self) -> None:
         """Take a holder away from every frame; runs of frames without any go back in one piece."""

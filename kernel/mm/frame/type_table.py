@@ -113,7 +113,8 @@ class TypeTable:
     def _unknown(self, name: str, at: int) -> type[FrameMeta]:
         flags = self._port.load_sized(at + 100, 4)
         base: type[FrameMeta] = Link if flags & LINK else FrameMeta
-        kind: type[FrameMeta] = type(name.rpartition(".")[2], (base,), {"TYPE_NAME": name.rpartition(".")[2], "UNDECLARED": True})
+        short = name.rpartition(".")[2]
+        kind: type[FrameMeta] = type(short, (base,), {"TYPE_NAME": short, "UNDECLARED": True})
         kind.SIZE = min(self._port.load_sized(at + 96, 2), 40)
         return kind
 

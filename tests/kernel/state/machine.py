@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,11 +10,15 @@ from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from emulator import Board, Machine
-from kernel import Kernel
-from kernel.mm import PAGE_SIZE, Layout
+from kernel import Choices, Kernel
+from kernel.errors import NoMemory
+from kernel.mm import PAGE_SIZE, SV48, FrameAllocOptions, Layout, Mm
 from kernel.mm.check import check
 from kernel.mm.frame.handle import Handle
+from kernel.mm.frame.meta import REF_COUNT, UNUSED, VTABLE
+from kernel.mm.page_table.config import KernelPtConfig
+from kernel.mm.paging import META_SLOT_SIZE, PagingMode
+from kernel.osdk.frame_allocator.frame_allocator import FrameAllocator
 from tests.helpers.kernels import boot
 
 from tests.kernel.state.part import WORD, Draw, Operation, Part, free_size
@@ -32,6 +35,23 @@ class Tally:
     examples: int = 0
     operations: int = 0
     checks: int = 0
+    out_of_memory: int = 0
+
+
+class CountedFrames(FrameAllocator):
+    """The default frame allocator, which counts the requests that it had to refuse."""
+
+    __slots__ = ("refused",)
+
+    def __init__(self, mm: Mm) -> None:
+        super().__init__(mm)
+        self.refused = 0
+
+    def alloc(self, layout: Layout) -> int | None:
+        paddr = super().alloc(layout)
+        if paddr is None and layout.size == PAGE_SIZE:
+            self.refused += 1
+        return paddr
 
 
 class StateMachine(RuleBasedStateMachine):
@@ -40,17 +60,31 @@ class StateMachine(RuleBasedStateMachine):
     PARTS: ClassVar[tuple[type[Part], ...]] = ()
     MEMORY: ClassVar[int] = 16 << 20
     HARTS: ClassVar[int] = 2
+    LEFT: ClassVar[int | None] = None
+    """Pages of free memory to begin with; all that there are if None. With few, every operation meets NoMemory."""
+    PAGING: ClassVar[PagingMode] = SV48
     TALLY: ClassVar[Tally]
 
     def __init__(self) -> None:
         super().__init__()
-        self.kernel: Kernel = boot(memory=self.MEMORY, harts=self.HARTS)
+        self.kernel: Kernel = boot(
+            Choices(self.PAGING, CountedFrames, watchdog_lines=None), memory=self.MEMORY, harts=self.HARTS)
         self.mm = self.kernel.mm
         self.parts = [part(self.kernel) for part in self.PARTS]
         self.table = [operation for part in self.parts for operation in part.operations() for _ in range(operation.weight)]
         settle(self.kernel)
         self.start = free_size(self.mm)
         self.whole = largest_blocks(self.kernel)
+        self.tables = kernel_tables(self.kernel)
+        for part in self.parts:
+            part.begin()
+        self.kept: list[Handle] = []
+        pages = 64
+        while self.LEFT is not None and (more := free_size(self.mm) // PAGE_SIZE - self.LEFT) > 0:
+            try:
+                self.kept.append(FrameAllocOptions(self.mm).zeroed(False).alloc_segment(min(pages, more)))
+            except NoMemory:
+                pages //= 2
         self.TALLY.examples += 1
 
     @rule(batch=Batches)
@@ -62,13 +96,16 @@ class StateMachine(RuleBasedStateMachine):
             cpu = draw.below(self.HARTS)
             note(f"CPU {cpu}: {operation.run.__qualname__}")
             with self.kernel.on_cpu(cpu):
-                operation.run(draw)
+                try:
+                    operation.run(draw)
+                except NoMemory:  # what was begun was undone: the check would find the rest
+                    assert self.LEFT is not None
             self.TALLY.operations += 1
         self.check()
 
     def check(self) -> None:
         """Everything in the kernel's memory is accounted for by what the parts have."""
-        holders: list[Handle] = []
+        holders: list[Handle] = [*self.kept]
         objects: list[int] = []
         handed_out: list[tuple[int, int]] = []
         for part in self.parts:
@@ -80,13 +117,20 @@ class StateMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Give everything back: all memory is free then, in blocks as large as at the start."""
+        frames = self.mm.frame_allocator.inner
+        assert isinstance(frames, CountedFrames)
+        self.TALLY.out_of_memory += frames.refused
         try:
             for part in self.parts:
                 part.drop_all()
+            for handle in self.kept:
+                handle.drop()
             settle(self.kernel)
             check(self.mm, [], objects=[])
-            assert free_size(self.mm) == self.start
-            assert largest_blocks(self.kernel) == self.whole
+            # The kernel's own page table keeps the tables that virtual areas needed, as upstream's does.
+            grown = kernel_tables(self.kernel) - self.tables
+            assert free_size(self.mm) == self.start - grown * PAGE_SIZE
+            assert grown or largest_blocks(self.kernel) == self.whole
             take_everything(self.kernel)
         finally:
             self.kernel.close()
@@ -97,6 +141,15 @@ def settle(kernel: Kernel) -> None:
     """Empty all caches."""
     kernel.mm.heap.inner.reclaim()  # type: ignore[attr-defined]
     kernel.mm.frame_allocator.inner.drain()  # type: ignore[attr-defined]
+
+
+def kernel_tables(kernel: Kernel) -> int:
+    """Nodes of the kernel's page table."""
+    slots, port = kernel.mm.slots, kernel.mm.port
+    first, count = slots.slot(slots.first_paddr), slots.max_paddr - slots.first_paddr >> 12
+    used = port.load_column(first + REF_COUNT, count, META_SLOT_SIZE) != UNUSED
+    kinds = port.load_column(first + VTABLE, count, META_SLOT_SIZE) == kernel.mm.types.vtable(KernelPtConfig)
+    return int((used & kinds).sum())
 
 
 def largest_blocks(kernel: Kernel) -> tuple[tuple[int, ...], ...]:

@@ -65,6 +65,9 @@ class Part:
         """All operations; each is possible in every state, if only to do nothing."""
         raise NotImplementedError
 
+    def begin(self) -> None:
+        """Take what the operations start with."""
+
     def holders(self) -> list[Handle]:
         """All handles that the part has."""
         return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kernel.errors import InvalidArgs, NoMemory, UseAfterMove
-from kernel.mm import Layout, Mm
+from kernel.mm import Access, Layout, Mm
 from kernel.mm.heap.box import HeapBox
 from tests.kernel.mm.heap.heaps import L64, PAGE, CountedFrames, allocator, heap_frames, make_mm, state
 
@@ -155,3 +155,24 @@ def test_forgotten_box_frees_itself_and_warns(mm: Mm) -> None:
     with pytest.warns(ResourceWarning):
         del box
     assert not mm.heap.is_live(address, Layout(24, 8))
+
+
+class BulkLoads:
+    """Sizes of the bulk loads at one address."""
+
+    def __init__(self, address: int) -> None:
+        self.address = address
+        self.sizes: list[int] = []
+
+    def access(self, kind: Access, address: int, size: int, value: int | None) -> None:
+        if kind is Access.LOAD and size > 8 and address == self.address:
+            self.sizes.append(size)
+
+
+@pytest.mark.parametrize("old,new", [(60, 100), (9000, 5000), (9000, 20000)])
+def test_realloc_copies_no_byte_that_is_not_the_objects(mm: Mm, old: int, new: int) -> None:
+    address = mm.heap.alloc(Layout(old, 8))
+    loads = BulkLoads(mm.vaddr_to_paddr(address))
+    with mm.port.observed(loads):
+        mm.heap.realloc(address, Layout(old, 8), new)
+    assert loads.sizes == [min(old, new)]

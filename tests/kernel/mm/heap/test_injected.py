@@ -245,3 +245,23 @@ def test_allocator_that_hangs_is_stopped_and_named() -> None:
     with pytest.raises(AllocatorHung, match="Hanging: dealloc did not end"):
         mm.heap.dealloc(address, Layout(0, 8))
     assert mm.heap.is_live(address, Layout(0, 8))
+
+
+class Fickle(Simple):
+    """Changes its mind about what pages are served with."""
+
+    info: SlotInfo = LargeSlot(4096)
+
+    def slot_map(self, layout: Layout) -> SlotInfo | None:
+        return self.info
+
+
+def test_issue_3920_large_slot_is_not_freed_as_a_slab_slot_of_its_size() -> None:
+    mm = make_mm(Fickle)
+    address = mm.heap.alloc(PAGE)
+    assert isinstance(mm.heap.inner, Fickle)
+    mm.heap.inner.info = SlabSlot(4096)
+    with pytest.raises(HeapMisuse, match="a large slot of 4096 bytes"):
+        mm.heap.dealloc(address, PAGE)
+    mm.heap.inner.info = LargeSlot(4096)
+    mm.heap.dealloc(address, PAGE)

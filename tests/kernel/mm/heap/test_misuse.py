@@ -9,6 +9,7 @@ import pytest
 from kernel.errors import HeapMisuse, InvalidArgs
 from kernel.mm import FrameAllocOptions, Layout, Mm
 from kernel.mm.heap.slab import Slab
+from kernel.mm.heap.slot import LargeAllocFrameMeta
 from tests.kernel.mm.heap.heaps import L8, L16, L64, L2048, PAGE, allocator, heap_frames, state
 
 SIZES = [1, 8, 16, 24, 32, 64, 100, 1024, 2048, 2049, 4096, 10000]
@@ -174,3 +175,12 @@ def test_layouts_that_cannot_be(mm: Mm) -> None:
     for size, align in ((-1, 8), (8, 3), (8, 0), (1 << 63, 8)):
         with pytest.raises(InvalidArgs):
             mm.heap.alloc(Layout(size, align))
+
+
+def test_frame_that_only_looks_like_heap_memory_is_named(mm: Mm, refused: Callable[..., HeapMisuse]) -> None:
+    with FrameAllocOptions(mm).alloc_unique(LargeAllocFrameMeta(size=4096)) as unique:
+        unique.meta.head, unique.meta.live = unique.paddr, 1
+        refused(mm.paddr_to_vaddr(unique.paddr), PAGE, "no heap memory: its frame is unique, as LargeAllocFrameMeta")
+    with Slab.new(mm, 64).into_frame() as shared:
+        shared.meta.live = 1
+        refused(mm.paddr_to_vaddr(shared.paddr), L64, "no heap memory: its frame is in use by 1 as SlabMeta")

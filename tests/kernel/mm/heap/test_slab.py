@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from kernel.errors import CorruptionError, HeapMisuse, InvalidArgs, KernelPanic, NoMemory, UseAfterMove
-from kernel.mm import PAGE_SIZE, Mm
+from kernel.mm import PAGE_SIZE, Layout, Mm
 from kernel.mm.heap.slab import Slab, SlabMeta
-from kernel.mm.heap.slot import SlabSlot
-from tests.kernel.mm.heap.heaps import CountedFrames, heap_frames, make_mm
+from kernel.mm.heap.slot import SLAB_SLOTS, HeapSlot, SlabSlot
+from tests.kernel.mm.heap.heaps import L8, L64, CountedFrames, heap_frames, make_mm
 
 SIZES = [8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
 
@@ -161,3 +161,51 @@ def test_slab_is_found_again_by_its_frame(mm: Mm) -> None:
     assert (again.nr_allocated, again.meta.slot_size) == (1, 64)
     again.dealloc(slot)
     again.drop()
+
+
+def test_last_free_slot_with_a_link_is_reported(mm: Mm) -> None:
+    slab = Slab.new(mm, 1024)
+    slots = [slab.alloc() for _ in range(3)]
+    last, wrong = slab.meta.free_list, slots[0].address
+    mm.port.store(mm.vaddr_to_paddr(last), wrong)
+    with pytest.raises(CorruptionError, match=f"slot {last:#x} links to {wrong:#x}"):
+        slab.alloc()
+    for slot in slots:
+        slab.dealloc(slot)
+    slab.drop()
+
+
+@pytest.mark.parametrize("layout", [L8, L64])
+def test_free_list_that_links_to_a_live_object_is_reported(mm: Mm, layout: Layout) -> None:
+    address = mm.heap.alloc(layout)
+    slab = SlabMeta.at(mm.port, mm.slots.slot(mm.vaddr_to_paddr(address) & -PAGE_SIZE))
+    head = slab.free_list
+    right = mm.port.load(mm.vaddr_to_paddr(head))
+    mm.port.store(mm.vaddr_to_paddr(head), address)
+    for use in (slab.alloc, slab.free_slots):
+        with pytest.raises(CorruptionError, match=f"slot {head:#x} links to {address:#x}"):
+            use(mm)
+    mm.port.store(mm.vaddr_to_paddr(head), right)
+
+
+def test_slot_that_is_free_in_its_slab_is_refused_even_with_a_forged_handle(mm: Mm) -> None:
+    slab = Slab.new(mm, 64)
+    slot = slab.alloc()
+    head = slab.meta.free_list
+    forged = HeapSlot._adopt(mm, head, SLAB_SLOTS[64])
+    with pytest.raises(HeapMisuse, match="free in its slab"):
+        slab.dealloc(forged)
+    slab.dealloc(slot)
+    with pytest.raises(HeapMisuse, match="free in its slab"):
+        slab.dealloc(forged)  # not the head any more, but nothing is allocated
+    forged._take()
+    slab.drop()
+
+
+def test_walk_of_a_slab_counts_its_slots(mm: Mm) -> None:
+    slab = Slab.new(mm, 1024)
+    slab.meta.nr_allocated = 1
+    with pytest.raises(CorruptionError, match="4 free and 1 allocated slots of 4"):
+        slab.meta.free_slots(mm)
+    slab.meta.nr_allocated = 0
+    slab.drop()

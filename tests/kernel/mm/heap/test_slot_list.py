@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from kernel.errors import CorruptionError, InvalidArgs, KernelPanic, UseAfterMove
-from kernel.mm import PAGE_SIZE, Mm
+from kernel.mm import PAGE_SIZE, FrameAllocOptions, Link, Mm
+from kernel.mm.fields import u32, u64
 from kernel.mm.heap.slab import Slab
 from kernel.mm.heap.slot import HeapSlot
 from kernel.mm.heap.slot_list import SlabSlotList
@@ -139,3 +141,32 @@ def test_link_into_a_freed_slab_is_named(full: Full) -> None:
     full.mm.port.store(full.word(0), link)
     with pytest.raises(CorruptionError):
         full.slots.pop()
+
+
+class NotASlabMeta(Link):
+    """Metadata that looks like a slab's but for its type."""
+
+    free_list = u64()
+    nr_allocated = u32()
+    slot_size = u32()
+    live = u64()
+
+
+@pytest.mark.parametrize("what", ["no slot allocated", "another metadata type", "not a unique frame"])
+def test_link_into_a_frame_that_only_looks_like_the_right_slab_is_named(full: Full, what: str) -> None:
+    mm = full.mm
+    if what == "no slot allocated":
+        frame: Any = Slab.new(mm, 64)
+    elif what == "another metadata type":
+        frame = FrameAllocOptions(mm).alloc_unique(NotASlabMeta(nr_allocated=1, slot_size=64))
+    else:
+        slab = Slab.new(mm, 64)
+        slab.meta.nr_allocated = 1
+        frame = slab.into_frame()
+    link = mm.paddr_to_vaddr(frame.paddr)
+    mm.port.store(full.word(0), link)
+    with pytest.raises(CorruptionError, match=f"slot {full.addresses[0]:#x} links to {link:#x}"):
+        full.slots.pop()
+    if what == "not a unique frame":
+        frame.meta.nr_allocated = 0
+    frame.drop()

@@ -157,3 +157,18 @@ def test_free_that_finds_the_list_broken_frees_nothing(mm: Mm) -> None:
     mm.port.store(mm.vaddr_to_paddr(held[9]), link)
     mm.heap.dealloc(held[15], layout)
     assert cache.size == 2 * PAGE_SIZE
+
+
+def test_flush_that_finds_the_slabs_list_broken_keeps_the_rest_in_the_cache(mm: Mm) -> None:
+    held = [mm.heap.alloc(Layout(2048, 8)) for _ in range(5)]
+    cache = _cache(mm, 2048)
+    cache.flush()
+    for address in held:
+        mm.heap.dealloc(address, Layout(2048, 8))
+    meta = mm.slots.slot(mm.vaddr_to_paddr(held[3]) & -PAGE_SIZE)
+    right = mm.port.load(meta + 8)
+    mm.port.store(meta + 8, 0x1234)
+    with pytest.raises(CorruptionError):
+        cache.flush()
+    mm.port.store(meta + 8, right)
+    assert cache.size == 2048 * len(cache.list.addresses())

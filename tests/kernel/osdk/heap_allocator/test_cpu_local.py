@@ -95,8 +95,9 @@ def test_initialiser_that_fails_gives_the_item_back(mm: Mm) -> None:
 
     with alloc_cpu_local(mm, u64, lambda cpu: 0) as box:
         address = box.address_on(0)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError) as caught:
         alloc_cpu_local(mm, u64, fails)
+    assert caught.tb is not None, "keeps the variables of alloc_cpu_local, which must not be what frees the item"
     with alloc_cpu_local(mm, u64, lambda cpu: 0) as box:
         assert box.address_on(0) == address
 
@@ -112,3 +113,14 @@ def test_allocation_that_fails_at_the_nth_frame_leaks_nothing(mm: Mm, left: int)
         assert CpuLocalAllocator(mm, 8).chunks() == []
         allocator(mm).reclaim()
         assert heap_frames(mm) == {}
+
+
+def test_item_is_zeroed_on_every_cpu(mm: Mm) -> None:
+    items = CpuLocalAllocator(mm, 16)
+    address = items.alloc()
+    for cpu in range(3):
+        mm.port.fill(mm.vaddr_to_paddr(address) + cpu * PAGE_SIZE, 16, 0xff)
+    items.dealloc(address)
+    assert items.alloc() == address
+    for cpu in range(3):
+        assert mm.port.read(mm.vaddr_to_paddr(address) + cpu * PAGE_SIZE, 16) == bytes(16)

@@ -188,3 +188,16 @@ def test_faulty_frame_allocator_is_named_and_loses_no_slot() -> None:
     assert _lists(cache) == (2, 0, 0)
     assert cache.allocated() == 0
     cache.drop()
+
+
+def test_empty_slab_that_became_so_last_is_used_first(mm: Mm) -> None:
+    cache = SlabCache(mm, 4096, area(mm))
+    slots = [cache.alloc() for _ in range(3)]
+    paddrs = [slot.paddr for slot in slots]
+    for slot in slots:
+        cache.dealloc(slot)
+    again = [cache.alloc() for _ in range(3)]
+    assert [slot.paddr for slot in again] == paddrs[::-1]
+    for slot in again:
+        cache.dealloc(slot)
+    cache.drop()

@@ -31,7 +31,7 @@ from .stop import (
 __all__ = [
     "CAUSES", "INTERRUPTS", "Board", "BoardError", "Breakpoint", "Bus", "BusError", "Deadlock", "DeviceFailedError",
     "DeviceTreeError", "Disk", "EmulatorError", "EngineError", "Exited", "Hart", "HostCall", "Image", "ImageError",
-    "InputFileError", "Interrupted", "Machine", "Matched", "NativeCodeError", "Node", "PlacementError", "Range", "RegisterError",
-    "ResetRequested", "SizeError", "Stepped", "Stop", "Tree", "TrapLoop", "Watchdog", "load_image",
+    "InputFileError", "Interrupted", "Machine", "Matched", "NativeCodeError", "Node", "PlacementError", "Range",
+    "RegisterError", "ResetRequested", "SizeError", "Stepped", "Stop", "Tree", "TrapLoop", "Watchdog", "load_image",
     "parse_device_tree", "read_file", "virt_devices",
 ]

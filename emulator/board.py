@@ -24,6 +24,7 @@ from .devices.uart16550 import Uart16550
 from .devices.virtio_blk import Disk, VirtioBlk
 from .devices.virtio_mmio import VirtioMmio
 from .engine.layout import MAX_BANKS, MAX_HARTS, MAX_PAGES
+from .engine.riscv import SATP_MODES
 from .errors import BoardError
 from .ram import PAGE
 from .range import Range
@@ -56,9 +57,9 @@ class Board:
 
     `harts` 1 … 8; `memory` bytes of RAM at 0x8000_0000 (1 MiB … 64 GiB), or else `banks`, several
     page-aligned ranges in ascending order; `reserved` ranges that the device tree tells the guest to
-    leave alone; `clock_hz` cycles and `timebase_hz` ticks per second; `mmu` the widest scheme named
-    in the device tree, "sv39", "sv48" or "sv57"; `quantum` how many cycles one hart may run ahead of
-    another. Raises BoardError for a board that cannot be.
+    leave alone; `clock_hz` cycles and `timebase_hz` ticks per second; `mmu` the widest scheme that
+    the harts have, "sv39", "sv48" or "sv57": satp takes no wider one; `quantum` how many cycles one
+    hart may run ahead of another. Raises BoardError for a board that cannot be.
     """
 
     harts: int = 1
@@ -82,7 +83,7 @@ class Board:
         if not self.banks:
             object.__setattr__(self, "banks", (Range(RAM_BASE, self.memory),))
         self._check_banks()
-        if self.mmu not in ("sv39", "sv48", "sv57"):
+        if self.mmu not in SATP_MODES:
             raise BoardError(f"mmu {self.mmu!r}: expected sv39, sv48 or sv57")
         if self.timebase_hz < 1 or self.clock_hz < 1 or self.clock_hz % self.timebase_hz:
             raise BoardError(f"a clock of {self.clock_hz} Hz is not a multiple of the timebase, {self.timebase_hz} Hz")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from .devices.device import Device, NativeDevice
 from .devices.plic import SOURCES
 from .engine import layout
+from .engine.riscv import SATP_MODES
 from .errors import BoardError
 from .ram import PAGE, SINK_BASE
 from .range import Range
@@ -26,6 +27,7 @@ def wire(machine: Machine) -> None:
     engine.set_word(layout.M_ROM_BASE, board.rom.base)
     engine.set_word(layout.M_ROM_SIZE, board.rom.size)
     engine.set_word(layout.M_QUANTUM, board.quantum)
+    engine.set_word(layout.M_WIDEST, SATP_MODES[board.mmu])
     engine.set_word(layout.M_CYCLES_PER_TICK, board.clock_hz // board.timebase_hz)
     engine.seal_memory()
     taken: list[tuple[Range, str]] = [(part, "memory") for part, _ in ram.regions()]

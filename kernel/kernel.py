@@ -92,9 +92,11 @@ class Kernel:
             raise BootError(f"the kernel in memory has not booted: it came to the phase {phase.name.lower()}")
         mm.slots = MetaSlots(mm, meta.base, meta.max_paddr, meta.first_paddr)
         if phase >= Phase.FRAMES:
-            mm.frame_allocator = FrameDispatch(mm, (chosen.frame_allocator or FrameAllocator)(mm))
+            mm.frame_allocator = FrameDispatch(mm, (chosen.frame_allocator or FrameAllocator)(mm),
+                                               chosen.watchdog(chosen.frame_allocator is not None))
         if phase >= Phase.HEAP:
-            mm.heap = AllocDispatch(mm, (chosen.heap_allocator or HeapAllocator)(mm))
+            mm.heap = AllocDispatch(mm, (chosen.heap_allocator or HeapAllocator)(mm),
+                                    chosen.watchdog(chosen.heap_allocator is not None))
         if phase >= Phase.PAGE_TABLE:
             mm.kspace = KernelSpace(mm)
         return cls(machine, mm, service, smp, ())

@@ -20,9 +20,8 @@ from .clock import attention, now, ticks
 from .counters import counter_allowed, read_counter, write_counter, write_inhibit
 from .interrupt import refresh_mip
 from .layout import (
-    F_TLB_FLUSH, H_COUNTINHIBIT, H_HPM_EVENT, H_MENVCFG,
-    H_MIP_LINES, H_MIP_SOFT, H_PMP_ADDR, H_PMP_CFG, H_SENVCFG, H_USER_PAGES, MAGIC, M_CS, M_HART, M_HOST_ACCESS,
-    M_MAGIC, M_MPRV_MODE,
+    F_TLB_FLUSH, H_COUNTINHIBIT, H_HPM_EVENT, H_MENVCFG, H_MIP_LINES, H_MIP_SOFT, H_PMP_ADDR, H_PMP_CFG, H_SENVCFG,
+    H_USER_PAGES, MAGIC, M_CS, M_HART, M_HOST_ACCESS, M_MAGIC, M_MPRV_MODE, M_WIDEST,
 )
 from .mmu import fetch_parcel, flush_modes
 from .native import entry, inline
@@ -35,7 +34,7 @@ from .riscv import (
     CSR_MVENDORID, CSR_PMPADDR0, CSR_PMPCFG0, CSR_SATP, CSR_SCAUSE, CSR_SCOUNTEREN, CSR_SENVCFG, CSR_SEPC, CSR_SIE,
     CSR_SIP, CSR_SSCRATCH, CSR_SSTATUS, CSR_STVAL, CSR_STVEC, CSR_TDATA1, CSR_TDATA3, CSR_TIME, CSR_TSELECT,
     DELEGABLE, FS, HPM_COUNTERS, MPP, MPRV, MSTATUS_WRITABLE, MXR, PRV_M, PRV_S, PRV_U, SATP_MODE_SHIFT, SATP_PPN,
-    SATP_SV39, SATP_SV57, SD, SSIP, SSTATUS_WRITABLE, SUM, SXL_64, S_INTERRUPTS, TSR, TVM, TW, UXL_64,
+    SATP_SV39, SD, SSIP, SSTATUS_WRITABLE, SUM, SXL_64, S_INTERRUPTS, TSR, TVM, TW, UXL_64,
 )
 from .tracing import trace_csr
 
@@ -105,7 +104,7 @@ def write_status(m: int, h: int, env: int, value: int) -> None:
 def write_satp(m: int, h: int, env: int, value: int) -> None:
     """satp (4.1.11): a write with a mode that does not exist has no effect at all."""
     mode = lshr(value, SATP_MODE_SHIFT)
-    if mode != 0 and (mode < SATP_SV39 or mode > SATP_SV57):
+    if mode != 0 and (mode < SATP_SV39 or mode > ld64(m + M_WIDEST)):
         return
     new = mode << SATP_MODE_SHIFT | value & (ASID | SATP_PPN)
     if new != ld64(env + ENV_SATP):

@@ -132,6 +132,7 @@ M_PLIC: Final = _m.take()
 M_TRACE: Final = _m.take()  # kinds of events to record (tracing.TRACE_ bits), 0 for none
 M_TRACE_RING: Final = _m.take()  # host address of the ring,
 M_TRACE_COUNT: Final = _m.take()  # and the number of entries in it
+M_WIDEST: Final = _m.take()  # the largest MODE that satp takes
 M_SIZE: Final = _m.size
 
 # --- a hart block ---------------------------------------------------------------------------------

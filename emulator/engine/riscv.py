@@ -70,7 +70,7 @@ PTE_D: Final = 128
 SATP_PPN: Final = (1 << 44) - 1
 SATP_MODE_SHIFT: Final = 60
 SATP_SV39: Final = 8
-SATP_SV57: Final = 10
+SATP_MODES: Final = {"sv39": SATP_SV39, "sv48": 9, "sv57": 10}
 
 # CSR numbers (table 2.2 ff.)
 CSR_SSTATUS: Final = 0x100

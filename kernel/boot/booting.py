@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from emulator import Machine
 from kernel.mm.paging import PagingMode
+from kernel.mm.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from kernel.boot.device_tree import BootInformation
@@ -36,6 +37,10 @@ class Choices:
     frame_allocator: Callable[[Mm], GlobalFrameAllocator] | None = None
     heap_allocator: Callable[[Mm], GlobalHeapAllocator] | None = None
     watchdog_lines: int | None = 1_000_000
+
+    def watchdog(self, injected: bool) -> Watchdog | None:
+        """The guard for an allocator's calls, None if it is ours or is to have no limit."""
+        return Watchdog(self.watchdog_lines) if injected and self.watchdog_lines is not None else None
 
 
 @dataclass(frozen=True)

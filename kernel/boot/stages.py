@@ -2,7 +2,7 @@
 
     entry                    the firmware has entered the text; boot page table, high half
     early-info               the device tree becomes a list of memory regions
-    early-allocator          two ranges of memory, handed out from their ends
+    early-allocator          two ranges of memory, handed out from their starts
     cpu-local                a page or two for each further CPU
     frame-metadata           a 64-byte slot for each frame, and those of frames in use are marked
     frame-allocator          all other frames become the frame allocator's
@@ -44,7 +44,6 @@ from kernel.mm.page_table.node import tables_in
 from kernel.mm.paging import ENTRIES, PAGE_SIZE
 from kernel.mm.port import MemoryPort
 from kernel.mm.statics import CPU_LOCAL_SIZE, Statics
-from kernel.mm.watchdog import Watchdog
 from kernel.osdk.frame_allocator.frame_allocator import FrameAllocator
 from kernel.osdk.heap_allocator.heap_allocator import HeapAllocator
 
@@ -137,7 +136,7 @@ def frame_allocator(boot: Booting) -> Outcome:
     mm, choices = boot.mm, boot.choices
     free = boot.early.retire(boot.early_info.regions)
     inner = (choices.frame_allocator or FrameAllocator)(mm)
-    mm.frame_allocator = FrameDispatch(mm, inner, _watchdog(boot, choices.frame_allocator is not None))
+    mm.frame_allocator = FrameDispatch(mm, inner, choices.watchdog(choices.frame_allocator is not None))
     for paddr, size in free:
         mm.frame_allocator.add_free_memory(paddr, size)
     BootRecord(mm.statics).phase = Phase.FRAMES
@@ -152,7 +151,7 @@ def heap(boot: Booting) -> Outcome:
     """Put the heap allocator on top of the frame allocator."""
     mm, choices = boot.mm, boot.choices
     inner = (choices.heap_allocator or HeapAllocator)(mm)
-    mm.heap = AllocDispatch(mm, inner, _watchdog(boot, choices.heap_allocator is not None))
+    mm.heap = AllocDispatch(mm, inner, choices.watchdog(choices.heap_allocator is not None))
     BootRecord(mm.statics).phase = Phase.HEAP
     name = type(inner).__name__
     return Outcome({"allocator": name}, [f"{name}: slots of 8 to 2048 bytes, larger by frames"])
@@ -219,11 +218,6 @@ def _tables(mm: Mm, table: int, level: int) -> int:
     if level == 1:
         return 1
     return 1 + sum(_tables(mm, child, level - 1) for _, child in tables_in(mm, table, 0, ENTRIES))
-
-
-def _watchdog(boot: Booting, injected: bool) -> Watchdog | None:
-    lines = boot.choices.watchdog_lines
-    return Watchdog(lines) if injected and lines is not None else None
 
 
 STAGES = (

@@ -16,6 +16,7 @@ from .service import Cpus
 class Extension(IntEnum):
     """Extension ids."""
 
+    LEGACY_PUTCHAR = 0x01
     BASE = 0x10
     TIME = 0x54494D45
     IPI = 0x735049
@@ -46,6 +47,7 @@ class Sbi:
 
     def __init__(self, cpus: Cpus, port: MemoryPort, header: KernelHeader, cpu: Callable[[], int] = int) -> None:
         self._cpus, self._port, self._header, self._cpu = cpus, port, header, cpu
+        self._debug_console: bool | None = None
 
     def call(self, extension: int, function: int, *args: int) -> int:
         """Any SBI call with up to six arguments; its value."""
@@ -63,7 +65,11 @@ class Sbi:
         return self.call(Extension.BASE, 3, extension) != 0
 
     def console_write(self, data: bytes) -> None:
-        """Print `data` on the debug console."""
+        """Print `data` on the debug console; on firmware older than SBI 2.0 byte by byte, by the legacy extension."""
+        if not self._has_debug_console():
+            for byte in data:
+                self.call(Extension.LEGACY_PUTCHAR, 0, byte)
+            return
         room, buffer = self._header.console_size, self._header.console
         done = 0
         while done < len(data):
@@ -73,6 +79,11 @@ class Sbi:
             if not 0 < written <= len(part):
                 raise SbiError(f"console_write printed {written} of {len(part)} bytes", -1)
             done += written
+
+    def _has_debug_console(self) -> bool:
+        if self._debug_console is None:
+            self._debug_console = self.probe_extension(Extension.DBCN)
+        return self._debug_console
 
     def set_timer(self, time: int) -> None:
         """A timer interrupt for this CPU when `time` (ticks of the timebase) is reached; withdraws a pending one."""

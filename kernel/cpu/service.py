@@ -34,6 +34,8 @@ from .trap import TrapHandlers
 
 BUDGET: Final = 10_000_000
 """Instructions, of all harts, that a command may take."""
+START_BUDGET: Final = 500_000_000
+"""Instructions that the firmware may take to get to the kernel; OpenSBI needs some 30 million."""
 ARGUMENTS: Final = ("a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7")
 ILLEGAL_INSTRUCTION: Final = 2
 SERVICE: Final = HostCallNumber.SERVICE.instruction
@@ -134,18 +136,16 @@ class Service:
 
     # --- starting ---------------------------------------------------------------------------------------
 
-    def start(self, mode: int | None = None) -> Entry:
+    def start(self, mode: int | None = None, budget: int = START_BUDGET) -> Entry:
         """Run the machine from reset until the kernel's text is ready in the high half.
 
-        `mode` is the MODE for satp, 9 for Sv48, 8 for Sv39, 0 for the first of them that the hart has;
-        None chooses by what the board says of its MMU. Raises BootError if the firmware does not get
-        to the kernel, or not in S-mode.
+        `mode` is the MODE for satp, 9 for Sv48, 8 for Sv39, None for the first of them that the hart has;
+        `budget` the instructions that the firmware may take.
+        Raises BootError if the firmware does not get to the kernel, or not in S-mode.
         """
-        if mode is None:
-            mode = MODES["sv39"].satp_mode if self.machine.board.mmu == "sv39" else 0
         for about_the_last_start in (self.jobs, self._users, self._asleep, self._held, self._trapping):
             about_the_last_start.clear()
-        stop = self.machine.run(max_insns=self.budget)
+        stop = self.machine.run(max_insns=budget)
         if not isinstance(stop, HostCall) or stop.instruction != ENTRY:
             raise BootError(f"the kernel was not entered: {stop}")
         hart = self.machine.harts[stop.hart]
@@ -154,7 +154,7 @@ class Service:
                             f"expected {self.header.entry_call:#x} in S-mode")
         # The text keeps both for us: its first instructions changed neither a0 nor a1.
         number, device_tree = hart.read("a0"), hart.read("a1")
-        hart.write("a0", mode)
+        hart.write("a0", mode or 0)
         hart.pc += 4
         self.wait(0)
         satp = hart.read_csr("satp")

@@ -397,3 +397,15 @@ def test_a_custom_0_instruction_is_a_host_call_where_one_is_answered() -> None:
     made.harts[0].pc += 4
     made.run(max_insns=100)
     assert made.harts[0].read("a0") == 1
+
+
+@pytest.mark.parametrize(("mmu", "taken"), [("sv39", [8, 0, 0, 0]), ("sv48", [8, 9, 0, 0]), ("sv57", [8, 9, 10, 0])])
+def test_satp_takes_no_wider_scheme_than_the_board_has(mmu: str, taken: list[int]) -> None:
+    """A write of satp with an unsupported MODE has no effect (privileged specification 4.1.11)."""
+    hart = Machine(Board(memory=1 << 20, mmu=mmu)).harts[0]
+    modes = []
+    for mode in (8, 9, 10, 11):
+        hart.write_csr("satp", 0)
+        hart.write_csr("satp", mode << 60 | 5)
+        modes.append(hart.read_csr("satp") >> 60)
+    assert modes == taken

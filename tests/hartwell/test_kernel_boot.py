@@ -67,11 +67,13 @@ def test_firmware_that_never_enters_the_kernel_is_one_line_and_exit_code_1(hartw
 
 
 def test_json_of_a_boot_that_fails_has_the_stages_that_it_came_to(hartwell: Hartwell) -> None:
-    done = hartwell("boot", "-m", "3M", "--json")
+    done = hartwell("boot", "-m", "32M", "--append", "x" * 3000, "--json")
     report = json.loads(done.out)
     assert (done.code, report["exit_code"], report["reason"]) == (1, 1, "failed")
-    assert [stage["name"] for stage in report["stages"]] == STAGES[:len(report["stages"])]
+    assert [stage["name"] for stage in report["stages"]] == ["entry"]
     assert done.error == report["message"]
+    assert done.error.startswith("error: the command line has 3000 bytes")
+    assert done.error.endswith("(after the stage entry)")
 
 
 @pytest.mark.parametrize(("option", "words"), [
@@ -83,9 +85,10 @@ def test_limits_end_the_boot_with_exit_code_3(hartwell: Hartwell, option: tuple[
     assert (done.code, done.error) == (3, words)
 
 
-def test_trace_of_the_kernels_boot_names_its_functions(hartwell: Hartwell) -> None:
-    done = hartwell("boot", "-m", "32M", "--trace", "traps", "--trace-file", "trace.txt")
-    assert done.code == 0
+def test_trace_of_the_kernels_boot_names_its_functions(hartwell: Hartwell, tmp_path: Path) -> None:
+    assert hartwell("boot", "-m", "32M", "--trace", "traps", "--trace-file", "trace.txt").code == 0
+    lines = (tmp_path / "trace.txt").read_text().splitlines()
+    assert any("do_ecall -> M" in line and "environment call from S-mode" in line for line in lines)
 
 
 def test_dumped_ram_is_that_of_the_run(hartwell: Hartwell, tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ from kernel.errors import CorruptionError, KernelError
 from kernel.mm.frame.frame import Frame
 from kernel.mm.frame.handle import Handle
 from kernel.mm.frame.linked_list import LinkedList
-from kernel.mm.frame.meta import VTABLE
 from kernel.mm.frame.meta_type import (
     EarlyAllocatedFrameMeta,
     FrameMeta,
@@ -148,8 +147,7 @@ def _refer(census: Census, holders: list[Handle]) -> list[int]:
 def _compare_type(census: Census, paddr: int, kind: type[FrameMeta], holder: Handle) -> None:
     index = census.index(paddr)
     if index >= 0 and census.words[index] != census.mm.types.vtable(kind):
-        actual = census.mm.port.load(census.mm.slots.slot(paddr) + VTABLE)
-        census.breach(f"frame {paddr:#x} of {holder} has metadata {census.mm.types.kind(actual).type_name()}")
+        census.breach(f"frame {paddr:#x} of {holder} has metadata of another type: it is {census.mm.slots.state(paddr)}")
 
 
 def _check_areas(census: Census) -> list[Block]:

@@ -216,7 +216,8 @@ class Segment(Handle, VmIo, Generic[M]):
     def downcast(self, kind: type[N]) -> Segment[N]:
         """The same references as a segment of metadata type `kind`.
 
-        MetaTypeError if it is none; the handle is still good then. As upstream, only the first frame is looked at: all have the same type.
+        MetaTypeError if it is none; the handle is still good then. As upstream, only the first frame
+        is looked at: all have the same type.
         """
         self._check()
         actual = self._mm.slots.kind(self._start)

@@ -39,11 +39,11 @@ class Leaf(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A step of a walk: the table of `level` at physical `table`, the entry's `index`, its word and what that says."""
+    """A step of a walk: entry number `at` of the table of `level` at physical `table`, its word and what that says."""
 
     level: int
     table: int
-    index: int
+    at: int
     word: int
     entry: PteScalar
 

@@ -103,5 +103,5 @@ def test_a_machine_that_never_gets_to_the_kernel_does_not_start() -> None:
     machine = Machine()
     machine.boot(kernel=kernel_image(), firmware=firmware_image())
     with pytest.raises(BootError, match="was not entered"):
-        Service(machine, budget=1000).start()
+        Service(machine).start(budget=1000)
     machine.close()

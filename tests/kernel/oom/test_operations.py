@@ -359,33 +359,23 @@ def test_io_memory_and_its_record(trial: Trial) -> None:
         with space.cursor_mut(range(0, 1 << 40)) as cursor:
             cursor.map_iomem(io_mem, USER, 3 * HUGE, 0)
 
-    def undo() -> None:
-        drop_space(trial, space)
-        trial.mm.heap.inner.reclaim()  # type: ignore[attr-defined]
-
-    free = trial.free
-    failures = 0
-    while True:
+    free, failures, met = trial.free, 0, True
+    while met:
         trial.refusals.after = failures
         try:
             act()
-            met = trial.refusals.met
         except NoMemory:
-            assert trial.free == free and not list(space.iomems)
-            met = True
-        trial.refusals.after = None
+            assert not list(space.iomems) and space.page_table.page_walk(0) is None
+        met, trial.refusals.after = trial.refusals.met, None
         trial.check()
+        with space.cursor_mut(range(0, 1 << 40)) as cursor:
+            cursor.unmap(1 << 40)
+        space.iomems.clear()
+        trial.mm.heap.inner.reclaim()  # type: ignore[attr-defined]
+        assert trial.free == free
         failures += met
-        if not met:
-            break
-        if list(space.iomems):  # it managed without a spare slab
-            with space.cursor_mut(range(0, 1 << 40)) as cursor:
-                cursor.unmap(1 << 40)
-            space.iomems.clear()
-            trial.mm.heap.inner.reclaim()  # type: ignore[attr-defined]
-            assert trial.free == free
     assert failures >= 5
-    undo()
+    drop_space(trial, space)
     trial.check()
 
 

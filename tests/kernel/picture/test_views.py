@@ -9,8 +9,8 @@ from kernel import Kernel
 from kernel.errors import NotAligned, OutOfBound
 from kernel.mm import SV39, SV48, FrameAllocOptions, KVirtArea, Layout, Link, Mm, PageFlags, PageProperty, VmSpace, u16
 from kernel.picture import (
-    FrameDetail, FrameMap, FrameUsage, Picture, extfrag_index, find_heap_object, parts_of, places_of, read_areas, read_buddy,
-    read_heap, read_layout, read_mappings, unusable_index, walk,
+    FrameDetail, FrameMap, FrameUsage, Picture, extfrag_index, find_heap_object, parts_of, places_of, read_areas,
+    read_buddy, read_heap, read_layout, read_mappings, unusable_index, walk,
 )
 from kernel.picture.frames import fields_of
 
@@ -214,7 +214,8 @@ def test_mappings_run_together_only_where_everything_is_alike(mm: Mm) -> None:
             (base, base + 2 * PAGE, first, "rw-u", (2, 0, 0, 0)),
             (base + 2 * PAGE, base + 3 * PAGE, first + 2 * PAGE, "r--u", (1, 0, 0, 0)),
             (base + 3 * PAGE, base + 4 * PAGE, first + 3 * PAGE, "rw-u", (1, 0, 0, 0))]
-        assert [(each.start, each.end) for each in read_mappings(mm, space.root_paddr, base + PAGE, base + 3 * PAGE)] == \
+        part = read_mappings(mm, space.root_paddr, base + PAGE, base + 3 * PAGE)
+        assert [(each.start, each.end) for each in part] == \
             [(base + PAGE, base + 2 * PAGE), (base + 2 * PAGE, base + 3 * PAGE)]
 
 
@@ -226,7 +227,8 @@ def test_places_of_a_frame_are_all_addresses_that_lead_to_it(mm: Mm) -> None:
             cursor.map(frame.into_uframe(), RW)
         frames = FrameMap.read(mm)
         found = {(place.root, place.vaddr, place.kind) for place in places_of(mm, frames, paddr)}
-        assert found == {(mm.kspace.root_paddr, mm.paddr_to_vaddr(paddr), "page"), (space.root_paddr, 0x40_0000, "page")}
+        kernels = mm.kspace.root_paddr, mm.paddr_to_vaddr(paddr), "page"
+        assert found == {kernels, (space.root_paddr, 0x40_0000, "page")}
         (table,) = (place for place in places_of(mm, frames, walk(mm, 0x40_0000, space.root_paddr).steps[-1].table)
                     if place.kind == "table")
         assert (table.root, table.vaddr, table.level) == (space.root_paddr, 0x40_0000, 1)

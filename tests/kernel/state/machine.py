@@ -178,6 +178,6 @@ def run_machine(machine: type[StateMachine], examples: int, steps: int = STEPS) 
     """Run `examples` histories of `steps` batches, the same ones at each run; what ran."""
     machine.TALLY = Tally()
     run_state_machine_as_test(machine, settings=settings(
-        max_examples=examples, stateful_step_count=steps, derandomize=True, database=None, deadline=None,
+        max_examples=examples, stateful_step_count=steps, derandomize=True, database=None, deadline=None, report_multiple_bugs=False,
         phases=(Phase.generate, Phase.shrink), suppress_health_check=list(HealthCheck)))
     return machine.TALLY

@@ -24,9 +24,8 @@ HUGE = 512 * PAGE_SIZE
 IO_BASE = 1 << 44
 IMAGE = 0x8020_0000
 """Where the kernel's image is; below it is the firmware, which PMP keeps from the kernel."""
-WINDOWS = (0, HUGE - 8 * PAGE_SIZE, (1 << 30) - 8 * PAGE_SIZE, (1 << 39) - 8 * PAGE_SIZE)
-"""Where things are mapped: 16 pages each, over the edges of tables of each level."""
 WINDOW = 16
+"""Pages of a window, where things are mapped."""
 HUGE_WINDOW = 1 << 31
 HUGE_PAGES = 4
 FLAGS = (PageFlags.R, PageFlags.RW, PageFlags.RX, PageFlags.RWX)
@@ -69,6 +68,9 @@ class TablesPart(Part):
         self.frames: list[Frame[Unit]] = []
         self.probe = Probe(kernel.smp)
         self.active: dict[int, Space] = {}
+        # Over the edges of tables of each level, and at both ends of user space.
+        low, width = 8 * PAGE_SIZE, self.mm.paging.width
+        self.windows = (0, HUGE - low, (1 << 30) - low, (1 << width - 9) - low, (1 << width - 1) - WINDOW * PAGE_SIZE)
         # What stays once there was an area: the first block of addresses, and the kernel's tables for the last ones.
         pa = range(self.mm.slots.first_paddr, self.mm.slots.first_paddr + PAGE_SIZE)
         KVirtArea.map_untracked_frames(self.mm, PAGE_SIZE, 0, pa, PageProperty.new_kernel(PageFlags.R)).drop()
@@ -122,7 +124,7 @@ class TablesPart(Part):
 
     def _window(self, draw: Draw) -> tuple[int, int, int]:
         """A window, a page in it, and pages from there."""
-        base = WINDOWS[draw.below(len(WINDOWS))]
+        base = self.windows[draw.below(len(self.windows))]
         first = draw.below(WINDOW)
         return base, base + first * PAGE_SIZE, 1 + draw.below(WINDOW - first)
 
@@ -227,7 +229,7 @@ class TablesPart(Part):
     def find(self, draw: Draw) -> None:
         if self.spaces:
             each = draw.pick(self.spaces)
-            span = range(0, WINDOWS[-1] + WINDOW * PAGE_SIZE)
+            span = range(0, self.windows[-1] + WINDOW * PAGE_SIZE)
             found = []
             with each.space.cursor(span) as cursor:
                 while (va := cursor.find_next(span.stop - cursor.virt_addr)) is not None:

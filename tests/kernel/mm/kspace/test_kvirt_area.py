@@ -174,6 +174,14 @@ def test_2849_dropping_an_area_flushes_the_tlbs_of_all_cpus(kernel: Kernel, page
         assert probe.load(cpu, last) == Fault(13, last)
 
 
+def test_2849_dropping_an_area_of_untracked_pages_flushes_too(kernel: Kernel) -> None:
+    mm, probe = kernel.mm, Probe(kernel.smp)
+    with FrameAllocOptions(mm).alloc_frame() as frame:
+        with KVirtArea.map_untracked_frames(mm, P, 0, range(frame.paddr, frame.paddr + P), RW) as area:
+            assert probe.load(0, area.start) == 0
+        assert probe.load(0, area.start) == Fault(13, area.start)
+
+
 def test_2849_without_the_flush_the_hart_would_still_translate(kernel: Kernel) -> None:
     mm, probe = kernel.mm, Probe(kernel.smp)
     with KVirtArea.map_frames(mm, P, 0, list(FrameAllocOptions(mm).alloc_segment(1)), RW) as area:

@@ -338,7 +338,7 @@ class HartSetsDirty:
 def test_a_dirty_bit_that_a_hart_sets_meanwhile_is_not_lost(mm: Mm, table: PageTable, what: str) -> None:
     map_untracked(table, range(0, HUGE), 0)
     entry = survey.path(mm, table.root_paddr, 0)[-1]
-    hart = HartSetsDirty(mm, entry.table + entry.index * 8)
+    hart = HartSetsDirty(mm, entry.table + entry.at * 8)
     with table.cursor_mut(range(0, HUGE)) as cursor, mm.port.observed(hart):
         if what == "protect":
             cursor.protect_next(HUGE, lambda p: p.with_flags(p.flags & ~PageFlags.W))

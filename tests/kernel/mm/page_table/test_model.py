@@ -174,7 +174,7 @@ class PageTableModel(RuleBasedStateMachine):
                 assert BASE + page * P in va
                 if model is None:
                     assert item is None
-                    assert self.free(max(0, (va.start - BASE) // P), len(va) // P)
+                    assert not any(BASE + other * P in va for other in self.model)
                 elif model.frame is not None:
                     assert isinstance(item, TrackedRef)
                     assert (item.frame.paddr, item.prop, len(va)) == (model.paddr, model.prop, P)

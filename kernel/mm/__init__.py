@@ -23,6 +23,7 @@ from .io.vm_io import VmIo
 from .io.writer import FallibleVmWriter, VmWriter
 from .kspace.kvirt_area import KVirtArea
 from .layout import Layout
+from .observers import AccessCounter, AccessTrace, FailAt
 from .page_table.page_table import PageTable
 from .page_table.pte import CachePolicy, PageFlags, PageProperty
 from .paging import PAGE_SIZE, SV39, SV48
@@ -31,10 +32,11 @@ from .tlb.flusher import TlbFlusher, TlbFlushOp
 from .vm_space.vm_space import VmSpace
 
 __all__ = [
-    "PAGE_SIZE", "SV39", "SV48", "Access", "Accessible", "AllocDispatch", "AnyUFrameMeta", "Array", "Bytes",
-    "CachePolicy", "CursorMut", "FallibleVmReader", "FallibleVmWriter", "Frame", "FrameAllocOptions", "FrameDispatch",
-    "FrameMeta", "FrameRef", "GlobalFrameAllocator", "GlobalHeapAllocator", "HeapSlot", "KVirtArea", "Layout", "Link",
-    "LinkedList", "MemoryPort", "Mm", "Nested", "Observer", "PageFlags", "PageProperty", "PageTable", "Pod", "Segment",
-    "SlotInfo", "TlbFlushOp", "TlbFlusher", "UFrame", "USegment", "UniqueFrame", "Unit", "VmIo", "VmReader", "VmSpace",
-    "VmWriter", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "usize",
+    "PAGE_SIZE", "SV39", "SV48", "Access", "AccessCounter", "AccessTrace", "Accessible", "AllocDispatch",
+    "AnyUFrameMeta", "Array", "Bytes", "CachePolicy", "CursorMut", "FailAt", "FallibleVmReader", "FallibleVmWriter",
+    "Frame", "FrameAllocOptions", "FrameDispatch", "FrameMeta", "FrameRef", "GlobalFrameAllocator",
+    "GlobalHeapAllocator", "HeapSlot", "KVirtArea", "Layout", "Link", "LinkedList", "MemoryPort", "Mm", "Nested",
+    "Observer", "PageFlags", "PageProperty", "PageTable", "Pod", "Segment", "SlotInfo", "TlbFlushOp", "TlbFlusher",
+    "UFrame", "USegment", "UniqueFrame", "Unit", "VmIo", "VmReader", "VmSpace", "VmWriter", "i16", "i32", "i64", "i8",
+    "u16", "u32", "u64", "u8", "usize",
 ]

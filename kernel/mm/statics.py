@@ -50,6 +50,16 @@ class Statics:
         """Offset of the area `name` of `size` bytes in every CPU's local storage."""
         return self._area(name, size, LOCAL)
 
+    def name_of(self, address: int) -> str:
+        """The static area that physical `address` is in, and the offset in it: `list_ids + 0`."""
+        port = self.port
+        for i in range(min(port.load(self.base + 8), CAPACITY)):
+            entry = self.base + FIRST_ENTRY + i * ENTRY
+            start = self.base + port.load(entry + 16)
+            if port.load_sized(entry + 28, 4) == STATIC and start <= address < start + port.load_sized(entry + 24, 4):
+                return f"{port.read(entry, 16).rstrip(bytes(1)).decode(errors='replace')} + {address - start}"
+        return f"+ {address - self.base:#x}"
+
     def _area(self, name: str, size: int, kind: int) -> int:
         found = self._found.get((name, kind))
         if found is not None:

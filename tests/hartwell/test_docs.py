@@ -1,18 +1,25 @@
 """Every command that the documentation shows prints what the documentation says.
 
 A ```console block holds commands, `$ ` in front, each with its output; `...` stands for anything,
-between lines and within one. A ```asm NAME block is a file. What a block needs is behind its kind:
-`cross` the cross compiler, `guest` the fetched guests ($GUESTS).
+between lines and within one. What a block needs is behind its kind: `cross` the cross compiler, `guest`
+the fetched guests ($GUESTS). A ```pycon block is an interactive Python session, by doctest's rules; those
+of a page are one session, in the folder of its commands. A block with a file's name behind its kind, as
+```asm NAME and ```python NAME, is that file.
 """
 
 from __future__ import annotations
 
+import contextlib
+import doctest
+import gc
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,17 +37,25 @@ def prepare(folder: Path) -> dict[str, str]:
     for name in ("images", "firmware", "emulator"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "bin").mkdir()
-    command = folder / "bin/hartwell"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m hartwell "$@"\n')
-    command.chmod(0o755)
+    for name, module in (("hartwell", "-m hartwell "), ("python", "")):
+        command = folder / "bin" / name
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" {module}"$@"\n')
+        command.chmod(0o755)
     return environment({"PATH": f"{folder}/bin:{os.environ['PATH']}", "GUESTS": str(guests()), "COLUMNS": "80"})
 
 
 def check(text: str, folder: Path, env: dict[str, str], missing: set[str]) -> None:
     """Run every block of a page, in order, in one folder; blocks that need what is `missing` are left out."""
+    with session() as names:
+        _check(text, folder, env, missing, names)
+
+
+def _check(text: str, folder: Path, env: dict[str, str], missing: set[str], names: dict[str, Any]) -> None:
     for kind, extra, body in FENCE.findall(text):
-        if kind == "asm" and extra:
+        if "." in extra:
             (folder / extra).write_text(body)
+        if kind == "pycon":
+            talk(body, folder, names)
         if kind != "console" or extra in missing:
             continue
         for shown in re.split(r"^\$ ", body, flags=re.M)[1:]:
@@ -50,6 +65,25 @@ def check(text: str, folder: Path, env: dict[str, str], missing: set[str]) -> No
             screen = done.stdout.decode("utf-8", "replace").replace("\r", "")
             printed = "\n".join(line.rstrip() for line in screen.splitlines())
             assert matches(expected, printed), f"$ {command}\n{printed}\n--- but the page says:\n{expected}"
+
+
+@contextlib.contextmanager
+def session() -> Iterator[dict[str, Any]]:
+    """The names of an interactive session, which are forgotten at its end: nothing may still be held then."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    yield names
+    names.clear()
+    gc.collect()
+
+
+def talk(body: str, folder: Path, names: dict[str, Any]) -> None:
+    """Run a piece of an interactive session, and compare what it prints."""
+    part = doctest.DocTestParser().get_doctest(body, names, "the page's session", None, 0)
+    part.globs = names  # doctest makes a copy
+    runner, report = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS), list[str]()
+    with contextlib.chdir(folder):
+        runner.run(part, out=report.append, clear_globs=False)  # type: ignore[arg-type]
+    assert not report, "".join(report)
 
 
 def matches(expected: str, printed: str) -> bool:
@@ -72,7 +106,8 @@ def complete_tutorial(folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("page", ["README.md", "docs/tutorial-boot.md", "docs/guests.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial-boot.md", "docs/tutorial-kernel.md", "docs/kernel.md",
+                                  "docs/guests.md"])
 def test_commands_print_what_the_page_says(page: str, tmp_path: Path) -> None:
     env = prepare(tmp_path)
     text = (ROOT / page).read_text()

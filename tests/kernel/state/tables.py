@@ -401,7 +401,7 @@ class TablesPart(Part):
             return
         each, (_, va, count) = draw.pick(self.spaces), self._window(draw)
         length = count * PAGE_SIZE
-        if self.active.get(self.mm.cpu) is not each:
+        if self.active.get(self.mm.cpu) is not each or va + length > self.mm.paging.max_user_vaddr:
             with refused(AccessDenied):
                 each.space.reader(va, length)
             return

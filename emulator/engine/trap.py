@@ -223,6 +223,11 @@ def on_exception(uc: int, number: int, m: int) -> None:
     if number == FETCH_PAGE or number == FETCH_ACCESS:
         fault = ld64(env + ENV_BADADDR)
         st64(env + ENV_PC, epc)
+        if fault < epc:
+            # A compressed instruction that is illegal makes a block of no bytes, and the engine then looks for the
+            # page of the byte before it, which may not be mapped. No fetch goes backwards: it is this instruction's.
+            take(m, env, ILLEGAL, instruction_at(m, env, epc), epc)
+            return
         limit = straddles(m, env, epc, fault)
         if limit > 0:  # run what stands before it, then fault at it
             st32(ld64(m + M_CS) + CS_CFLAGS_NEXT_TB, limit)

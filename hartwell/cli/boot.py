@@ -114,6 +114,8 @@ def boot(
         smp = software.listed.smp if smp is None else smp
         memory = memory or software.listed.memory
         limit = limit or software.listed.max_insns
+    if dump_ram is not None:
+        _require_writable(dump_ram)
     board = make_board(smp, memory, mmu, quantum, open_disks(disk or [], snapshot))
     machine = _load(board, software, initrd, append, dtb)
     machine.reboot = not no_reboot
@@ -123,18 +125,19 @@ def boot(
         else:
             code = _run(machine, software, limit or DEFAULT_LIMIT, seconds, traced, stats, as_json)
         if dump_ram is not None:
-            _dump(machine, dump_ram)
+            from emulator import ramdump
+
+            ramdump.save(machine, dump_ram)
         return code
     finally:
         machine.close()
 
 
-def _dump(machine: Machine, path: str) -> None:
-    """Write the machine's RAM to a file."""
-    from emulator import ramdump
-
+def _require_writable(path: str) -> None:
+    """CommandError, before anything runs, if there can be no such file; one that is there keeps its contents."""
     try:
-        ramdump.save(machine, path)
+        with open(path, "ab"):
+            pass
     except OSError as error:
         raise CommandError(f"--dump-ram {path}: {error.strerror}") from None
 

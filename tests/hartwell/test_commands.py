@@ -98,9 +98,10 @@ def test_dtc_compiles_the_text_to_the_binary_without_a_warning(
         [(path, sorted(node.properties)) for path, node in binary.walk()]
 
 
-def test_boot_imports_neither_numba_nor_rich_nor_capstone() -> None:
+@pytest.mark.parametrize("what", ["'hello'", "'-m', '32M'"], ids=["hello", "our kernel"])
+def test_boot_imports_neither_numba_nor_rich_nor_capstone(what: str) -> None:
     """Each costs more time than booting hello does."""
-    code = ("import sys; sys.argv = ['hartwell', 'boot', 'hello']; from hartwell.cli import main; code = main(); "
+    code = (f"import sys; sys.argv = ['hartwell', 'boot', {what}]; from hartwell.cli import main; code = main(); "
             "print([m for m in ('numba', 'rich', 'capstone', 'elftools', 'unicorn') if m in sys.modules]); "
             "sys.exit(code)")
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)  # compiles if need be

@@ -82,7 +82,7 @@ def talk(body: str, folder: Path, names: dict[str, Any]) -> None:
     part.globs = names  # doctest makes a copy
     runner, report = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS), list[str]()
     with contextlib.chdir(folder):
-        runner.run(part, out=report.append, clear_globs=False)  # type: ignore[arg-type]
+        runner.run(part, out=report.append, clear_globs=False)
     assert not report, "".join(report)
 
 

@@ -54,7 +54,7 @@ HELLO = ROOT / "images/hello/hello.elf"
     ("boot hello --trace insns --trace-file /nowhere/t", "--trace-file /nowhere/t: No such file or directory"),
     ("boot --bios fw --append x", "firmware fw: no such file"),
     ("boot --initrd nope", "initrd nope: no such file"),
-    ("boot --dump-ram /nowhere/t -m 16M --json", "--dump-ram /nowhere/t: No such file or directory"),
+    ("boot --dump-ram /nowhere/t", "--dump-ram /nowhere/t: No such file or directory"),
     ("memmap --ram nope", "RAM dump nope: no such file"),
     ("memmap --ram pyproject.toml", "RAM dump pyproject.toml: no such file"),
     ("memmap --ram nope -m 1G", "both --ram and -m: nope tells what the machine was like"),
@@ -168,6 +168,11 @@ def test_trace_file_on_a_full_disk_is_one_line(hartwell: Hartwell) -> None:
     done = hartwell("boot", "hello", "--trace", "insns", "--trace-file", "/dev/full")
     assert done.code == 1
     assert done.error == "error: No space left on device"
+
+
+def test_ram_dump_on_a_full_disk_is_one_line(hartwell: Hartwell) -> None:
+    done = hartwell("boot", "hello", "--dump-ram", "/dev/full")
+    assert (done.code, done.error) == (1, "error: No space left on device")
 
 
 def test_cache_that_cannot_be_written_does_not_matter(hartwell: Hartwell) -> None:

@@ -107,11 +107,8 @@ class Cursor(Handle):
             raise KernelPanic(f"assertion failed: cursor cannot jump to the unaligned address {va:#x}")
         if not self._start <= va < self._end:
             raise InvalidVaddr(f"{va:#x} is outside of the cursor's range {self._start:#x}-{self._end:#x}")
-        if self._va == self._end:
-            self._level = self._guard_level  # the end may lie behind the nodes of the path
-        else:
-            while self._level < self._guard_level and (va ^ self._va) >> SHIFT[self._level] + 9:
-                self._level += 1
+        while self._level < self._guard_level and (va ^ self._va) >> SHIFT[self._level] + 9:
+            self._level += 1
         self._va = va
 
     # --- going about ----------------------------------------------------------------------------------------

@@ -120,3 +120,10 @@ def test_a_store_by_the_hart_is_seen_by_the_port_and_the_other_way_round(guest: 
 def test_a_probe_of_an_odd_size_is_refused(guest: Guest) -> None:
     with pytest.raises(ValueError, match="3 bytes"):
         guest.probe.load(0, VA, 3)
+
+
+def test_zeros_at_a_pages_start_are_an_illegal_instruction_whatever_is_before_them(guest: Guest, page: int) -> None:
+    """The page before is not mapped: the fault is the instruction's, not that page's."""
+    mapped(guest, page, R | X)
+    guest.port.fill(page, 4096)
+    assert guest.probe.fetch(0, VA) == Fault(2, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -90,11 +91,15 @@ class StateMachine(RuleBasedStateMachine):
     @rule(batch=Batches)
     def run(self, batch: bytes) -> None:
         """Do some operations, and check everything."""
+        self.operate(batch, note)
+
+    def operate(self, batch: bytes, say: Callable[[str], object]) -> None:
+        """The same without Hypothesis; `say` is told every operation."""
         for at in range(0, len(batch), WORD):
             draw = Draw(int.from_bytes(batch[at:at + WORD], "little"))
             operation = draw.pick(self.table)
             cpu = draw.below(self.HARTS)
-            note(f"CPU {cpu}: {operation.run.__qualname__}")
+            say(f"CPU {cpu}: {operation.run.__qualname__}")
             with self.kernel.on_cpu(cpu):
                 try:
                     operation.run(draw)

@@ -188,6 +188,48 @@ def test_a_stray_guard_node_is_looked_for_again(mm: Mm, table: PageTable) -> Non
     stray[0].pt.drop()
 
 
+def test_a_stray_node_on_the_way_gets_no_table_and_is_left(mm: Mm, table: PageTable) -> None:
+    map_untracked(table, range(0, P), 0)
+    wide = table.cursor_mut(range(0, 2 * GIB))
+
+    def take_away() -> None:
+        taken = wide.take_next(GIB)
+        assert isinstance(taken, StrayPageTable) and taken.len == GIB
+        stray.append(taken)
+        wide.drop()
+
+    stray: list[StrayPageTable] = []
+    table.spin = take_away
+    with table.cursor_mut(range(HUGE, HUGE + P)) as cursor:
+        cursor.map_untracked(5 * P, 1, RW)
+    assert table.page_walk(HUGE) == (5 * P, RW)
+    stray[0].pt.drop()
+
+
+# --- positions -----------------------------------------------------------------------------------------------
+
+
+def test_a_jump_back_from_the_end_leaves_the_last_table(table: PageTable) -> None:
+    with table.cursor_mut(range(HUGE - P, HUGE + 2 * P)) as cursor:
+        for i in range(3):
+            cursor.map_untracked((7 + i) * P, 1, RW)
+        assert cursor.virt_addr == HUGE + 2 * P
+        for i in range(3):
+            cursor.jump(HUGE + (i - 1) * P)
+            assert cursor.query()[1] == Untracked((7 + i) * P, 1, RW)
+
+
+def test_a_jump_back_from_a_clamped_end_finds_what_was_before(table: PageTable) -> None:
+    map_untracked(table, range(0, P), 3 * P)
+    map_untracked(table, range(2 * HUGE - P, 2 * HUGE), 0)
+    with table.cursor_mut(range(0, GIB + 3 * HUGE + 5 * P)) as cursor:
+        cursor.jump(2 * HUGE)
+        assert cursor.find_next(cursor.span.stop - cursor.virt_addr) is None
+        assert cursor.virt_addr == cursor.span.stop
+        cursor.jump(0)
+        assert cursor.query()[1] == Untracked(3 * P, 1, RW)
+
+
 # --- handles -------------------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,13 @@ def amount(size: int) -> str:
 
 
 def orders(allocator: FrameAllocator) -> str:
-    """Free blocks of the global pool by order: `2x0 1x3 …`, orders without any left out."""
+    """Free blocks of the global pool: `free blocks of order 0 to 3: 2 0 1 4`."""
     pool = allocator.pools.global_set
-    counts = [(order, pool.chunk_count(order)) for order in range(pool.orders)]
-    return " ".join(f"{count}x{order}" for order, count in counts if count) or "none"
+    counts = [pool.chunk_count(order) for order in range(pool.orders)]
+    last = max((order for order, count in enumerate(counts) if count), default=0)
+    return f"free blocks of order 0 to {last}: " + " ".join(map(str, counts[:last + 1]))
+
+
+def cpus(count: int) -> str:
+    """`1 CPU`, `4 CPUs`."""
+    return f"{count} CPU" + "s" * (count != 1)

@@ -48,7 +48,7 @@ from kernel.osdk.frame_allocator.frame_allocator import FrameAllocator
 from kernel.osdk.heap_allocator.heap_allocator import HeapAllocator
 
 from .boot_record import BootRecord, Phase
-from .figures import amount, orders
+from .figures import amount, cpus, orders
 
 
 @dataclass(frozen=True)
@@ -103,13 +103,13 @@ def early_allocator(boot: Booting) -> Outcome:
 
 def cpu_local(boot: Booting) -> Outcome:
     """Give each further CPU its local storage; CPU 0's is in the kernel's image."""
-    cpus = min(len(boot.machine.harts), boot.service.header.max_cpus)
-    for cpu in range(1, cpus):
+    count = min(len(boot.machine.harts), boot.service.header.max_cpus)
+    for cpu in range(1, count):
         base = boot.early.need(Layout(CPU_LOCAL_SIZE, PAGE_SIZE), f"the local storage of CPU {cpu}")
         boot.mm.port.fill(base, CPU_LOCAL_SIZE)
         boot.mm.cpu_locals.set_base(cpu, base)
-    BootRecord(boot.mm.statics).cpus = cpus
-    return Outcome({"cpus": cpus, "bytes_each": CPU_LOCAL_SIZE}, [f"{cpus} CPUs, {amount(CPU_LOCAL_SIZE)} each"])
+    BootRecord(boot.mm.statics).cpus = count
+    return Outcome({"cpus": count, "bytes_each": CPU_LOCAL_SIZE}, [f"{cpus(count)}, {amount(CPU_LOCAL_SIZE)} each"])
 
 
 def frame_metadata(boot: Booting) -> Outcome:
@@ -143,7 +143,7 @@ def frame_allocator(boot: Booting) -> Outcome:
     total = sum(size for _, size in free)
     lines = [f"{mm.frame_allocator.name}: {amount(total)} free in {len(free)} pieces"]
     if isinstance(inner, FrameAllocator):
-        lines.append("free blocks by order: " + orders(inner))
+        lines.append(orders(inner))
     return Outcome({"free_bytes": total, "pieces": len(free), "allocator": mm.frame_allocator.name}, lines)
 
 
@@ -191,15 +191,15 @@ def smp(boot: Booting) -> Outcome:
     started = boot.smp.start_all(mm.paging.satp(mm.kspace.root_paddr)) if len(boot.machine.harts) > 1 else []
     for _ in started:  # each CPU holds a count on the table that it translates by
         mm.slots.add_holder(mm.kspace.root_paddr)
-    return Outcome({"cpus": 1 + len(started)}, [f"{1 + len(started)} CPUs online"])
+    return Outcome({"cpus": 1 + len(started)}, [f"{cpus(1 + len(started))} online"])
 
 
 def dismiss_boot_page_table(boot: Booting) -> Outcome:
     """Free the frames of the boot page table, which no CPU uses any more."""
-    cpus = range(boot.mm.cpu_locals.count)
-    for cpu in cpus:
+    count = boot.mm.cpu_locals.count
+    for cpu in range(count):
         boot.boot_page_table.dismiss(cpu)
-    return Outcome({"cpus": len(cpus)}, [f"dismissed by {len(cpus)} CPUs"])
+    return Outcome({"cpus": count}, [f"dismissed by {cpus(count)}"])
 
 
 def ready(boot: Booting) -> Outcome:
@@ -209,7 +209,7 @@ def ready(boot: Booting) -> Outcome:
     inner = mm.frame_allocator.inner
     if isinstance(inner, FrameAllocator):
         free = inner.load_total_free_size()
-        return Outcome({"free_bytes": free}, [f"{amount(free)} free", "free blocks by order: " + orders(inner)])
+        return Outcome({"free_bytes": free}, [f"{amount(free)} free", orders(inner)])
     return Outcome({}, ["kernel ready"])
 
 

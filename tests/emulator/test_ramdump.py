@@ -40,6 +40,19 @@ def test_random_pages_come_back_whatever_their_neighbours(tmp_path: Path) -> Non
     again.close()
 
 
+@pytest.mark.parametrize("offset", [-4096, 0, 4096])
+def test_pieces_that_meet_between_two_reads_come_back(tmp_path: Path, offset: int) -> None:
+    """Memory is looked through by 16 MiB."""
+    machine, border = Machine(Board(memory=40 << 20)), 0x8000_0000 + (16 << 20)
+    machine.bus.write(border - 8192, random.Random(3).randbytes(8192 + 4096 + offset))
+    machine.bus.write(border + (16 << 20) - 4096, b"y" * 4096)
+    ramdump.save(machine, tmp_path / "a.ram")
+    again = ramdump.load(tmp_path / "a.ram")
+    assert again.bus.read(0x8000_0000, 40 << 20) == machine.bus.read(0x8000_0000, 40 << 20)
+    machine.close()
+    again.close()
+
+
 def test_memory_that_was_never_touched_costs_nothing(tmp_path: Path) -> None:
     machine = Machine(Board(memory=16 << 30))
     machine.bus.write(0x8000_0000 + (15 << 30), b"far")

@@ -109,6 +109,9 @@ class BootPageTable:
     def map_range(self, va: int, pa: int, length: int, prop: PageProperty) -> None:
         """Map `length` bytes with the largest pages that fit. KernelPanic if something is mapped; NoMemory."""
         self._usable()
+        if (va ^ pa) & SIZE[2] - 1:
+            self.map_base_range(va, pa, length, prop)
+            return
         for page, level in largest_pages(va, pa, length, self._mm.paging.highest_leaf_level):
             bits = require_encodable(page, level, prop) & self._keep | VALID | PRESET
             at = self._table_of(va, level) + (va >> SHIFT[level] & ENTRIES - 1) * 8

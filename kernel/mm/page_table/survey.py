@@ -138,7 +138,8 @@ def check(mm: Mm, root: int) -> dict[int, int]:
 
 def _check_leaf(mm: Mm, config: type[PageTableConfig], leaf: Leaf) -> None:
     if leaf.paddr & SIZE[leaf.level] - 1 or leaf.paddr >= MAX_PADDR:
-        raise CorruptionError(f"{leaf.va:#x}: the page of level {leaf.level} is at {leaf.paddr:#x}, not aligned to its size")
+        raise CorruptionError(f"{leaf.va:#x}: the page of level {leaf.level} is at {leaf.paddr:#x}, "
+                              "which is not aligned to its size")
     if leaf.tracked and leaf.level != 1:
         raise CorruptionError(f"{leaf.va:#x}: a tracked page of level {leaf.level}; frames have {PAGE_SIZE} bytes")
     if leaf.level > mm.paging.highest_leaf_level:

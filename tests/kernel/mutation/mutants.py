@@ -23,13 +23,13 @@ class Mutant:
 class Group:
     """Mutants, and the parts of the state machine whose histories are run on them.
 
-    Every second history begins with only `left` pages of free memory.
+    Two histories of three begin with only `left` pages of free memory, or fewer.
     """
 
     parts: tuple[str, ...]
     mutants: tuple[Mutant, ...]
     left: int = 40
-    histories: int = 8
+    histories: int = 9
     steps: int = 60
 
 
@@ -131,15 +131,14 @@ PAGE_TABLE = (
     *_of("kernel.mm.page_table.cursor_mut",
          ("port.store_sized(at, 2, port.load_sized(at, 2) + 1)", "pass"),
          ("port.store_sized(at, 2, port.load_sized(at, 2) - 1)", "pass"),
-         ("        node.add_children(mm, child, ENTRIES)\n", ""),
+         ("node.add_children(mm, child, ENTRIES)", "pass"),
          ("port.store_column(child, parts + np.uint64(pte), ENTRIES)", "port.store_column(child, parts * np.uint64(2) + np.uint64(pte), ENTRIES)"),
          ("            fixed |= RSV1\n", "            pass\n"),
          ("        if not va & 0x1f_ffff:\n", "        if not va & 0x3f_ffff:\n"),
          ("        port, table = self._port, self._path[1]\n        at = table + (va >> 9 & 0xff8)\n        if port.load(at) & VALID:",
           "        port, table = self._port, self._path[1]\n        at = table + (va >> 9 & 0xff8)\n        if False:")),
     *_of("kernel.mm.page_table.cursor",
-         ("            while self._level < self._guard_level and (va ^ self._va) >> SHIFT[self._level] + 9:\n                self._level += 1\n",
-          ""),
+         ("while self._level < self._guard_level and (va ^ self._va) >> SHIFT[self._level] + 9:", "while False:"),
          ("fits = not va & SIZE[level] - 1 and va + SIZE[level] <= end", "fits = not va & SIZE[level] - 1")),
     *_of("kernel.mm.page_table.node",
          ("if is_table(pte, level) or config.is_tracked(pte):", "if is_table(pte, level):"),
@@ -169,6 +168,6 @@ PAGE_TABLE = (
 GROUPS = {
     "buddy": Group(("raw", "frames"), BUDDY),
     "slab": Group(("heap",), SLAB),
-    "frame": Group(("frames",), FRAME, left=12),
-    "page_table": Group(("tables",), PAGE_TABLE, left=14),
+    "frame": Group(("frames", "raw"), FRAME, left=12),
+    "page_table": Group(("tables",), PAGE_TABLE, left=16, histories=12),
 }

@@ -16,6 +16,7 @@ import random
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -71,8 +72,11 @@ def run_histories(group: Group) -> str:
         PARTS = tuple(parts)
         TALLY = Tally()
 
+    lost: list[str] = []  # handles that were found as garbage
+    warnings.simplefilter("error", ResourceWarning)
+    sys.unraisablehook = lambda what: lost.append(str(what.exc_value))
     for seed in range(group.histories):
-        Machine.LEFT = group.left if seed % 2 else None
+        Machine.LEFT = (None, group.left, group.left * 3 // 4)[seed % 3]
         rng = random.Random(seed)
         try:
             machine = Machine()
@@ -83,6 +87,8 @@ def run_histories(group: Group) -> str:
                 machine.kernel.close()
                 raise
             machine.teardown()
+            if lost:
+                return lost[0]
         except LookupError:
             raise
         except Exception as error:
@@ -103,7 +109,7 @@ def try_mutant(group: Group, mutant: Mutant | None) -> str:
             if mutant is not None:
                 sys.meta_path.insert(0, MutantFinder(mutant))
             answer = run_histories(group)
-        except LookupError as error:
+        except (LookupError, SyntaxError) as error:
             answer = f"! {error}"
         except BaseException as error:
             answer = f"import: {error!r}"

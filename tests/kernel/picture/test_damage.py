@@ -11,7 +11,9 @@ from kernel import Kernel
 from kernel.errors import BootError, CorruptionError
 from kernel.mm import FrameAllocOptions, Layout, Mm, VmSpace
 from kernel.mm.heap.slab import SlabMeta
+from kernel.mm.page_table.config import UserPtConfig
 from kernel.osdk.frame_allocator.frame_allocator import FrameAllocator
+from kernel.osdk.heap_allocator.heap_allocator import HeapAllocator
 from kernel.picture import FrameDetail, FrameMap, Picture, read_buddy, read_heap, read_mappings, walk
 from kernel.text.image import KernelHeader
 
@@ -45,6 +47,18 @@ def slab_size(mm: Mm) -> int:
     return slot_of(mm, "SlabMeta") + 24
 
 
+def live_slab(mm: Mm) -> int:
+    """The counts of the slab with the boot information in it."""
+    slab = next(slab for slab in read_heap(mm, FrameMap.read(mm)).slabs if slab.live)
+    return mm.slots.slot(slab.paddr) + 24
+
+
+def live_map_of_a_slab(mm: Mm) -> int:
+    mm.heap.alloc(Layout(8, 8))
+    slab = next(slab for slab in read_heap(mm, FrameMap.read(mm)).slabs if slab.slot_size == 8)
+    return mm.slots.slot(slab.paddr) + 32
+
+
 def cache_entry(mm: Mm) -> int:
     inner = mm.frame_allocator.inner
     assert isinstance(inner, FrameAllocator)
@@ -56,6 +70,13 @@ def cached_slot(mm: Mm) -> int:
     address = mm.heap.alloc(Layout(64, 8))
     mm.heap.dealloc(address, Layout(64, 8))
     return mm.vaddr_to_paddr(address)
+
+
+def cached_bytes(mm: Mm) -> int:
+    cached_slot(mm)
+    inner = mm.heap.inner
+    assert isinstance(inner, HeapAllocator)
+    return inner.object_caches(0)[3].list.head + 8
 
 
 def table_entry(mm: Mm) -> int:
@@ -78,6 +99,9 @@ def early_words(mm: Mm) -> int:
     (slab_size, 0x1234 << 32, r"slab 0x[0-9a-f]+: slots of 4660 bytes"),
     (cache_entry, 0x8000_0001, r"free memory: CPU 0's cache of 1 pages: 0x80000001 is not the address of a frame"),
     (cached_slot, 0xDEAD_BEE8, r"object caches of CPU 0: list of 64-byte heap slots: .* links to 0xdeadbee8"),
+    (live_slab, 256 << 32, r"slab 0x[0-9a-f]+: 0 of 16 slots are allocated, and the live ones are 0x"),
+    (live_map_of_a_slab, 0x1000, r"(slab 0x[0-9a-f]+|object caches of CPU 0): no memory at 0x1"),
+    (cached_bytes, 640, r"object caches of CPU 0: the one of 64-byte slots has 129 of them, but 640 bytes"),
     (table_entry, 0xFFFF_FFFF_FC01, r"page table of level 4 at 0x.*: entry 256 points to 0x.*no frame of memory"),
     (table_entry, 0x8020_0000 >> 2 | 1, r"entry 256 points to 0x80200000, which is in use by 1 as KernelMeta"),
     (region_count, 513, r"boot information: EARLY_INFO at 0x[0-9a-f]+: 513 memory regions"),
@@ -124,6 +148,16 @@ def test_table_that_points_to_itself_is_named(kernel: Kernel) -> None:
         with pytest.raises(CorruptionError, match=r"of level 4; expected a table of level 3"):
             list(read_mappings(mm, space.root_paddr))
         mm.port.store(space.root_paddr, 0)
+
+
+def test_cpus_that_an_address_space_wrongly_claims_are_named(kernel: Kernel) -> None:
+    mm = kernel.mm
+    with VmSpace(mm) as space:
+        word = mm.slots.slot(space.root_paddr) + UserPtConfig.cpus.offset
+        mm.port.store(word, 2)
+        with pytest.raises(CorruptionError, match=r"its root names the CPUs \(1,\), the CPUs that name it are \(\)"):
+            Picture.take(kernel)
+        mm.port.store(word, 0)
 
 
 def test_iomem_list_that_does_not_end_is_named(kernel: Kernel) -> None:

@@ -8,6 +8,8 @@ from emulator import Board, Machine
 from kernel import Kernel
 from kernel.errors import NotAligned, OutOfBound
 from kernel.mm import SV39, SV48, FrameAllocOptions, KVirtArea, Layout, Link, Mm, PageFlags, PageProperty, VmSpace, u16
+from kernel.mm.heap.slab import SlabMeta
+from kernel.osdk.heap_allocator.heap_allocator import HeapAllocator
 from kernel.picture import (
     FrameDetail, FrameMap, FrameUsage, Picture, extfrag_index, find_heap_object, parts_of, places_of, read_areas,
     read_buddy, read_heap, read_layout, read_mappings, unusable_index, walk,
@@ -69,6 +71,8 @@ def test_usage_counts_frames_and_holders(mm: Mm) -> None:
     assert after.free + after.in_use + after.handed_out + after.busy == after.frames
     for handle in (frame, other, unique):
         handle.drop()
+    (image,) = (used for used in after.types if used.type_name == "KernelMeta")
+    assert image.holders == image.frames == image.shared > 100
 
 
 def test_frame_that_is_handed_out_and_not_claimed_is_neither_free_nor_in_use(mm: Mm) -> None:
@@ -77,6 +81,16 @@ def test_frame_that_is_handed_out_and_not_claimed_is_neither_free_nor_in_use(mm:
     assert paddr is not None
     after = FrameUsage.of(FrameMap.read(mm))
     assert (after.free, after.handed_out) == (before.free - 1, 1)
+    mm.frame_allocator.dealloc(paddr, PAGE)
+
+
+def test_unused_frame_is_of_no_type_whatever_its_slot_still_says(mm: Mm) -> None:
+    paddr = mm.frame_allocator.alloc(Layout(PAGE, PAGE))
+    assert paddr is not None
+    mm.slots.mark(paddr, paddr + PAGE, mm.types.vtable(SlabMeta))
+    frames = FrameMap.read(mm)
+    assert paddr not in frames.of_type(mm, SlabMeta)
+    assert FrameUsage.of(frames).handed_out == 1
     mm.frame_allocator.dealloc(paddr, PAGE)
 
 
@@ -143,6 +157,7 @@ def test_buddy_picture_names_the_chunk_or_cache_of_a_free_frame(mm: Mm) -> None:
     ((64, 0, 0, 0), 3, 1.0, 0.86),      # fragmented
     ((1, 0, 0, 0), 3, 1.0, -0.125),     # too little: 1000 - (1000 + 125) / 1
     ((2, 1, 1, 0), 1, 0.25, -1.0),
+    ((0, 0, 1, 0), 2, 0.0, -1.0),       # by the very last chunk
 ])
 def test_fragmentation_indices_are_linuxs(counts: tuple[int, ...], order: int, unusable: float, extfrag: float) -> None:
     assert unusable_index(counts, order) == unusable
@@ -159,6 +174,20 @@ def test_slots_of_a_size_class_add_up(mm: Mm) -> None:
     (of,) = (of for of in read_heap(mm, FrameMap.read(mm)).classes if of.slot_size == 128)
     assert (of.active, of.moving) == (69, 0)
     assert of.active + sum(of.cached) + of.free == of.slots == of.slabs * 32
+    for address in addresses:
+        mm.heap.dealloc(address, layout)
+
+
+def test_slabs_are_full_partial_and_empty_as_the_allocators_lists_have_them(mm: Mm) -> None:
+    layout = Layout(256, 8)
+    addresses = [mm.heap.alloc(layout) for _ in range(100)]
+    seen = {of.slot_size: of for of in read_heap(mm, FrameMap.read(mm)).classes}
+    assert isinstance(mm.heap.inner, HeapAllocator)
+    for of in mm.heap.inner.use():
+        ours = seen[of.slot_size]
+        assert (ours.full, ours.partial, ours.empty, ours.active, ours.cached) == \
+            (of.full, of.partial, of.empty, of.active, of.cached)
+    assert (seen[256].full > seen[256].empty, seen[256].partial) == (True, 1)
     for address in addresses:
         mm.heap.dealloc(address, layout)
 
@@ -197,6 +226,16 @@ def test_walk_of_an_address_that_is_not_canonical_has_no_steps(mm: Mm) -> None:
     done = walk(mm, 0x1234_0000_0000_0000)
     assert (done.paddr, done.steps) == (None, ())
     assert done.why.startswith("not canonical: bits 63 to 47")
+
+
+def test_walk_into_a_huge_page_at_no_multiple_of_its_size_is_a_fault(mm: Mm) -> None:
+    vaddr = mm.paging.linear_base + 0x8020_0000
+    step = walk(mm, vaddr).steps[-1]
+    assert step.level == 2
+    mm.port.store(step.entry, step.pte + (1 << 10))
+    done = walk(mm, vaddr)
+    assert (done.paddr, done.steps[-1].kind) == (None, "leaf")
+    assert done.why == "a page of 2097152 bytes at 0x80201000, which is no multiple of that: a page fault"
 
 
 def test_mappings_run_together_only_where_everything_is_alike(mm: Mm) -> None:

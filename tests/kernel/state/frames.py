@@ -29,6 +29,7 @@ from kernel.mm import (
     FrameMeta,
     FrameRef,
     LinkedList,
+    Mm,
     Segment,
     UniqueFrame,
     Unit,
@@ -66,6 +67,18 @@ class OpenMeta(Accessible):
     """Of a frame that can be looked up."""
 
     tag = u64()
+
+
+class PinnedMeta(FrameMeta):
+    """Of a frame that cannot be dropped while it is pinned."""
+
+    tag = u64()
+    pinned = u64()
+
+    def on_drop(self, mm: Mm, paddr: int) -> None:
+        """Refuse."""
+        if self.pinned:
+            raise KernelPanic("pinned")
 
 
 class ListedMeta(Link):
@@ -106,7 +119,7 @@ class FramesPart(Part):
             Operation(self.make_inaccessible, 3), Operation(self.from_in_use, 3), Operation(self.contents, 4),
             Operation(self.borrow, 1), Operation(self.new_list, 1), Operation(self.push, 6),
             Operation(self.pop, 4), Operation(self.list_cursor, 4), Operation(self.drop_list, 1),
-            Operation(self.misuse, 3),
+            Operation(self.misuse, 3), Operation(self.pinned, 1),
         ]
 
     def holders(self) -> list[Handle]:
@@ -221,6 +234,27 @@ class FramesPart(Part):
             frame.drop()
             with refused(UseAfterMove):
                 frame.clone()
+
+    def pinned(self, draw: Draw) -> None:
+        """A frame or segment whose metadata refuses to be dropped stays as it is."""
+        options = FrameAllocOptions(self.mm).zeroed(False)
+        meta = PinnedMeta(tag=self._tag(), pinned=1)
+        kind = draw.below(3)
+        handle: Any = (options.alloc_frame_with(meta) if kind == 0 else options.alloc_unique(meta) if kind == 1
+                       else options.alloc_segment_with(3, lambda _: meta))
+        for paddr in range(handle.paddr, handle.paddr + handle.size, PAGE_SIZE):
+            self._began(paddr)
+        with refused(KernelPanic):
+            handle.drop()
+        if kind == 1:
+            with refused(KernelPanic):
+                handle.repurpose(OwnedMeta())
+            with refused(KernelPanic):
+                handle.reset_as_unused()
+        assert handle.held
+        for paddr in range(handle.paddr, handle.paddr + handle.size, PAGE_SIZE):
+            PinnedMeta.at(self.mm.port, self.mm.slots.slot(paddr)).pinned = 0
+        handle.drop()
 
     def drop_unique(self, draw: Draw) -> None:
         if self.uniques:
@@ -476,6 +510,8 @@ class FramesPart(Part):
         elif (taken := cursor.take_current()) is not None:
             assert taken.paddr == model.pop(place)
             self.uniques.append(taken)
+            following = cursor.current_meta()
+            assert (following.tag if following else 0) == (self.tags[model[place]] if place < len(model) else 0)
         else:
             assert place == len(model)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kernel import Kernel
 from kernel.errors import FrameMisuse, InvalidArgs
-from kernel.mm import PAGE_SIZE, Layout, Segment, Unit
+from kernel.mm import PAGE_SIZE, Layout, Segment, UniqueFrame, Unit
 from kernel.mm.frame.handle import Handle
 from kernel.osdk.frame_allocator.frame_allocator import FrameAllocator
 
@@ -136,3 +136,5 @@ class RawPart(Part):
                 allocator.dealloc(paddr, size + self.mm.slots.max_paddr)
             with refused(FrameMisuse):
                 allocator.dealloc(paddr + 8, PAGE_SIZE)
+            with refused(FrameMisuse):
+                UniqueFrame.from_unused(self.mm, paddr, Unit())  # for frames in the allocator's hands

@@ -84,8 +84,8 @@ class TablesPart(Part):
         return [
             Operation(self.new_space, 3), Operation(self.drop_space, 1), Operation(self.map, 10),
             Operation(self.unmap, 8), Operation(self.protect, 5), Operation(self.query, 5),
-            Operation(self.find, 2), Operation(self.map_iomem, 4), Operation(self.map_huge, 2),
-            Operation(self.unmap_huge, 2), Operation(self.protect_huge, 2), Operation(self.take_next, 3),
+            Operation(self.find, 2), Operation(self.map_iomem, 4), Operation(self.map_huge, 4),
+            Operation(self.unmap_huge, 3), Operation(self.protect_huge, 4), Operation(self.take_next, 3),
             Operation(self.activate, 3), Operation(self.deactivate, 1), Operation(self.look_by_hart, 6),
             Operation(self.read_write, 4), Operation(self.new_area, 4), Operation(self.look_at_area, 4),
             Operation(self.split_area, 2), Operation(self.drop_area, 3), Operation(self.two_cursors, 1),
@@ -131,10 +131,20 @@ class TablesPart(Part):
     def _prop(self, draw: Draw) -> PageProperty:
         return PageProperty.new_user(FLAGS[draw.below(len(FLAGS))])
 
+    def _is_user(self, va: int) -> bool:
+        """Whether pages at `va` are for user code. In some windows they are the kernel's alone: a hart here forgets
+        users' pages whenever sstatus.SUM changes, so that only the kernel's can become stale."""
+        return va >= HUGE_WINDOW and va < self.windows[-1] or va < self.windows[1]
+
+    def _prop_at(self, draw: Draw, va: int) -> PageProperty:
+        prop = self._prop(draw)
+        return prop if self._is_user(va) else PageProperty(prop.flags)
+
     def map(self, draw: Draw) -> None:
         if not self.spaces:
             return
-        each, (base, va, count), prop = draw.pick(self.spaces), self._window(draw), self._prop(draw)
+        each, (base, va, count) = draw.pick(self.spaces), self._window(draw)
+        prop = self._prop_at(draw, va)
         try:
             cursor = each.space.cursor_mut(range(base, base + WINDOW * PAGE_SIZE))
         except NoMemory:
@@ -166,6 +176,8 @@ class TablesPart(Part):
         except NoMemory:
             return
         gone = [page for page in each.pages if va <= page < va + length]
+        touched = [page for page in gone if each.pages[page].ram][:3]
+        self._touch(each, touched)
         with cursor:
             unmapped = cursor.unmap(length)
             assert unmapped == sum(each.pages[page].ram for page in gone)
@@ -173,6 +185,19 @@ class TablesPart(Part):
             cursor.flusher.sync_tlb_flush()
         for page in gone:
             del each.pages[page]
+        for page in touched:
+            for cpu in self._cpus(each):
+                assert isinstance(self.probe.load(cpu, page, user=self._is_user(page)), Fault), f"CPU {cpu} still reads {page:#x}"
+
+    def _cpus(self, each: Space) -> list[int]:
+        """The CPUs that the space is active on."""
+        return [cpu for cpu, active in self.active.items() if active is each]
+
+    def _touch(self, each: Space, pages: list[int]) -> None:
+        """Have every CPU that the space is active on read pages, so that their TLBs know them."""
+        for cpu in self._cpus(each):
+            for page in pages:
+                assert self.probe.load(cpu, page, user=self._is_user(page)) == self.mm.port.load(each.pages[page].paddr)
 
     def protect(self, draw: Draw) -> None:
         if not self.spaces:
@@ -187,6 +212,7 @@ class TablesPart(Part):
             cursor.jump(va)
             end = va + count * PAGE_SIZE
             expected = sorted(page for page in each.pages if va <= page < end)
+            self._touch(each, [page for page in expected if each.pages[page].ram][:3])
             while (changed := cursor.protect_next(end - cursor.virt_addr, lambda _, cache: (prop.flags, cache))) is not None:
                 assert changed == range(expected[0], expected[0] + PAGE_SIZE)
                 page = expected.pop(0)
@@ -239,6 +265,11 @@ class TablesPart(Part):
                     cursor.jump(va + PAGE_SIZE)
             assert found == sorted(each.pages)
 
+    def _nothing_mapped(self, each: Space, pages: range) -> None:
+        """A mapping that failed left nothing behind."""
+        for va in pages:
+            assert (each.space.page_table.page_walk(va) is None) == (va not in each.pages), f"{va:#x} is half mapped"
+
     def map_iomem(self, draw: Draw) -> None:
         if not self.spaces:
             return
@@ -250,6 +281,7 @@ class TablesPart(Part):
                 cursor.jump(va)
                 cursor.map_iomem(io_mem, prop, length, offset)
         except NoMemory:
+            self._nothing_mapped(each, range(va, va + length, PAGE_SIZE))
             return
         except InvalidArgs:
             assert offset + length > io_mem.size
@@ -269,20 +301,20 @@ class TablesPart(Part):
     def _huge(self, draw: Draw) -> tuple[int, int]:
         """Start and end of a range over huge pages, whole ones or not."""
         pages = HUGE_PAGES * 512
-        edges = [0, 1, 511, 512, 513, 1024, 1536, 2047]
-        first = draw.pick(edges)
-        last = min(first + draw.pick([1, 2, 511, 512, 513, 1024]), pages)
+        first = draw.pick([0, 512, 1024, 1536, 1, 511, 513, 2047])
+        last = min(first + draw.pick([512, 1024, 1, 2, 511, 513]), pages)
         return HUGE_WINDOW + first * PAGE_SIZE, HUGE_WINDOW + last * PAGE_SIZE
 
     def map_huge(self, draw: Draw) -> None:
         if not self.spaces:
             return
         each, (start, end), prop = draw.pick(self.spaces), self._huge(draw), self._prop(draw)
-        paddr = IO_BASE * 2 + (start - HUGE_WINDOW) + draw.pick([0, 0, PAGE_SIZE])
+        paddr = IO_BASE * 2 + (start - HUGE_WINDOW) + draw.pick([0, 0, 0, 0, PAGE_SIZE])
         try:
             with each.space.page_table.cursor_mut(range(start, end)) as cursor:
                 cursor.map_range(paddr, end - start, prop)
         except NoMemory:
+            self._nothing_mapped(each, range(start, end, 64 * PAGE_SIZE))
             return
         except KernelPanic:
             assert any(va in each.pages for va in range(start, end, PAGE_SIZE))
@@ -380,19 +412,19 @@ class TablesPart(Part):
         """A load by the hart gives what is mapped, or faults where nothing is."""
         each, (_, va, _) = self.active.get(self.mm.cpu), self._window(draw)
         if each is None:
-            assert isinstance(self.probe.load(self.mm.cpu, va, user=True), Fault)
+            assert isinstance(self.probe.load(self.mm.cpu, va, user=self._is_user(va)), Fault)
             return
         page = each.pages.get(va)
         if page is not None and not page.ram:
             return
-        found = self.probe.load(self.mm.cpu, va, user=True)
+        found = self.probe.load(self.mm.cpu, va, user=self._is_user(va))
         if page is None:
             assert isinstance(found, Fault), f"{va:#x} is not mapped, and the hart reads {found:#x}: a stale translation"
         else:
             assert not isinstance(found, Fault), f"{va:#x} is mapped: {found}"
             assert found == self.mm.port.load(page.paddr)
         if page is not None and not each.stale:
-            fault = self.probe.store(self.mm.cpu, va, self.mm.port.load(page.paddr), user=True)
+            fault = self.probe.store(self.mm.cpu, va, self.mm.port.load(page.paddr), user=self._is_user(va))
             assert (fault is None) == bool(page.flags & PageFlags.W), f"{va:#x} is {page.flags!r}: {fault}"
 
     def read_write(self, draw: Draw) -> None:
@@ -406,6 +438,10 @@ class TablesPart(Part):
                 each.space.reader(va, length)
             return
         good = 0
+        if not self._is_user(va):
+            with refused(PageFault):
+                each.space.reader(va, length).read_bytes(length)
+            return
         while good < count and (page := each.pages.get(va + good * PAGE_SIZE)) is not None and page.ram:
             good += 1
         if good < count and va + good * PAGE_SIZE in each.pages:

@@ -96,6 +96,12 @@ def test_a_range_is_mapped_by_the_largest_pages(mm: Mm, table: BootPageTable) ->
         assert walk(mm, table, 3 * GIB - P + offset) == (HUGE - P + offset, RW)
 
 
+def test_a_range_whose_addresses_do_not_match_is_mapped_by_base_pages(mm: Mm, table: BootPageTable) -> None:
+    table.map_range(3 * GIB, P, 3 * HUGE, RW)
+    for offset in (0, P, HUGE, 3 * HUGE - 1):
+        assert walk(mm, table, 3 * GIB + offset) == (P + offset, RW)
+
+
 def test_protecting_an_unmapped_table_or_page_is_refused(table: BootPageTable) -> None:
     table.map_base_page(2 * GIB, 0, RW)
     for va in (2 * GIB + P, 2 * GIB + HUGE, 512 * GIB):

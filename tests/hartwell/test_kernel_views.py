@@ -163,6 +163,7 @@ def test_demo_draws_every_split_and_merge_in_aligned_bars(hartwell: Hartwell) ->
         assert out.count("  split: ") == 6
         assert out.count("  merge: ") == 3
     assert out.isascii()
+    assert "|####...|       |" in out  # A's 65 KiB of 128 KiB, and its free buddy
 
 
 def test_demo_shows_the_waste_of_65_kib_in_128(hartwell: Hartwell) -> None:

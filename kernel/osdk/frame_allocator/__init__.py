@@ -8,6 +8,6 @@ from .buddy_set import BuddySet
 from .chunk import FreeChunk, FreeHeadMeta
 from .frame_allocator import FrameAllocator
 from .per_cpu_counter import PerCpuCounter
-from .survey import Survey, check, survey
+from .survey import Survey, survey
 
-__all__ = ["BuddySet", "FrameAllocator", "FreeChunk", "FreeHeadMeta", "PerCpuCounter", "Survey", "check", "survey"]
+__all__ = ["BuddySet", "FrameAllocator", "FreeChunk", "FreeHeadMeta", "PerCpuCounter", "Survey", "survey"]

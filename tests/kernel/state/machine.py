@@ -22,7 +22,7 @@ from kernel.mm.paging import META_SLOT_SIZE, PagingMode
 from kernel.osdk.frame_allocator.frame_allocator import FrameAllocator
 from tests.helpers.kernels import boot
 
-from tests.kernel.state.part import WORD, Draw, Operation, Part, free_size
+from tests.kernel.state.part import WORD, Draw, Part, free_size
 
 Batches = st.one_of([st.binary(min_size=count * WORD, max_size=count * WORD) for count in range(1, 9)])
 STEPS = 100

@@ -263,7 +263,8 @@ class TablesPart(Part):
                     if va + PAGE_SIZE == span.stop:
                         break
                     cursor.jump(va + PAGE_SIZE)
-            assert found == sorted(each.pages)
+            assert found == sorted(each.pages), (f"found and not mapped {[hex(x) for x in sorted(set(found) - set(each.pages))][:4]}, "
+                                                 f"mapped and not found {[hex(x) for x in sorted(set(each.pages) - set(found))][:4]}")
 
     def _nothing_mapped(self, each: Space, pages: range) -> None:
         """A mapping that failed left nothing behind."""

@@ -13,7 +13,7 @@ from kernel.mm import SV39, SV48, FrameAllocOptions, Mm
 from kernel.mm.frame.meta_init import MetaRegion
 from kernel.mm.kspace.kernel_page_table import init_kernel_page_table
 from kernel.mm.kspace.kernel_space import KernelSpace
-from kernel.mm.page_table import survey
+from tests.helpers import page_tables as survey
 from kernel.mm.page_table.pte import PageFlags, PrivilegedPageFlags
 from kernel.mm.paging import PAGE_SIZE as P
 from tests.helpers.kernels import boot

@@ -9,7 +9,7 @@ from kernel.cpu.probe import Fault, Probe
 from kernel.errors import KernelPanic, UseAfterMove
 from kernel.mm import FrameAllocOptions, Mm
 from kernel.mm.kspace.kvirt_area import KVirtArea
-from kernel.mm.page_table import survey
+from tests.helpers import page_tables as survey
 from kernel.mm.page_table.config import KernelPtConfig
 from kernel.mm.page_table.items import Untracked
 from kernel.mm.page_table.pte import PageFlags, PageProperty

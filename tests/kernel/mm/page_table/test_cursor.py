@@ -10,7 +10,7 @@ import pytest
 
 from kernel.errors import InvalidVaddrRange, KernelPanic, LockHeld, UnalignedVaddr, UseAfterMove
 from kernel.mm import FrameAllocOptions, Mm
-from kernel.mm.page_table import survey
+from tests.helpers import page_tables as survey
 from kernel.mm.page_table.config import UserPtConfig
 from kernel.mm.page_table.items import Mapped, StrayPageTable, Tracked, TrackedRef, Untracked
 from kernel.mm.page_table.page_table import PageTable

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from kernel.mm import Access, FrameAllocOptions, Mm
-from kernel.mm.page_table import survey
+from tests.helpers import page_tables as survey
 from kernel.mm.page_table.config import KernelPtConfig
 from kernel.mm.page_table.items import Mapped
 from kernel.mm.page_table.page_table import PageTable

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from kernel import Kernel
 from kernel.errors import KernelPanic
 from kernel.mm import Frame, FrameAllocOptions
-from kernel.mm.page_table import survey
+from tests.helpers import page_tables as survey
 from kernel.mm.page_table.items import Mapped, StrayPageTable, Tracked, TrackedRef, Untracked
 from kernel.mm.page_table.pte import PageFlags, PageProperty
 from kernel.mm.tlb.flusher import TlbFlusher

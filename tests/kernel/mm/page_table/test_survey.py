@@ -8,7 +8,7 @@ import pytest
 
 from kernel.errors import CorruptionError
 from kernel.mm import FrameAllocOptions, Mm
-from kernel.mm.page_table import survey
+from tests.helpers import page_tables as survey
 from kernel.mm.page_table.config import LEVEL, LOCK, NR_CHILDREN, STRAY
 from kernel.mm.page_table.page_table import PageTable
 from kernel.mm.page_table.pte import Absent, LeafEntry, TableEntry, table_pte

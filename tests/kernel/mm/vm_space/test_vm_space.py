@@ -10,7 +10,7 @@ from kernel import Kernel
 from kernel.errors import AccessDenied, InvalidArgs, KernelPanic, LockHeld, MetaTypeError, PageFault, UseAfterMove
 from kernel.mm import FrameAllocOptions, FrameMeta, Mm
 from kernel.mm.io_mem import IoMem
-from kernel.mm.page_table import survey
+from tests.helpers import page_tables as survey
 from kernel.mm.page_table.pte import CachePolicy, PageFlags, PageProperty, PrivilegedPageFlags
 from kernel.mm.paging import PAGE_SIZE as P
 from kernel.mm.vm_space.vm_space import VmSpace, activated_vm_space, deactivate

@@ -6,7 +6,7 @@ import pytest
 
 from kernel.errors import NoMemory
 from kernel.mm import PAGE_SIZE
-from kernel.osdk.frame_allocator import check
+from tests.helpers.free_memory import check
 from kernel.osdk.frame_allocator.buddy_demo import MIB, Use, internal_fragmentation, split_and_merge
 from tests.kernel.osdk.frame_allocator.memory import FRAMES, memory
 

@@ -11,7 +11,8 @@ from kernel.mm.frame.meta import FREE, REF_COUNT, TAKEN, UNUSED, VTABLE, MetaSlo
 from kernel.mm.frame.meta_type import AllocatorMeta
 from kernel.mm.paging import SV48
 from kernel.mm.statics import Statics
-from kernel.osdk.frame_allocator import FrameAllocator, check
+from kernel.osdk.frame_allocator import FrameAllocator
+from tests.helpers.free_memory import check
 from kernel.osdk.frame_allocator.chunk import split_to_chunks
 from tests.kernel.osdk.frame_allocator.memory import FRAMES, STATICS, STATICS_SIZE, Accesses, memory, page
 

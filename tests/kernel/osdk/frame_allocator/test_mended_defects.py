@@ -6,7 +6,7 @@ import pytest
 
 from kernel.errors import FrameMisuse, InvalidArgs
 from kernel.mm import PAGE_SIZE, Layout
-from kernel.osdk.frame_allocator import check
+from tests.helpers.free_memory import check
 from tests.kernel.osdk.frame_allocator.memory import FRAMES, memory, page
 
 

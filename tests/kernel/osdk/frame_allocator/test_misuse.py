@@ -7,7 +7,7 @@ import pytest
 from kernel.errors import CorruptionError, FrameMisuse, InvalidArgs, LockHeld
 from kernel.mm import PAGE_SIZE, FrameAllocOptions, Layout
 from kernel.mm.frame.meta import FREE
-from kernel.osdk.frame_allocator import check
+from tests.helpers.free_memory import check
 from tests.kernel.osdk.frame_allocator.memory import FRAMES, Memory, memory, page
 
 

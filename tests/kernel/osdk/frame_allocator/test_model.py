@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from kernel.mm import PAGE_SIZE
 from kernel.mm.frame.meta import TAKEN
-from kernel.osdk.frame_allocator import check
+from tests.helpers.free_memory import check
 from kernel.osdk.frame_allocator.chunk import split_to_chunks
 from tests.kernel.osdk.frame_allocator.memory import BASE, FRAMES, Memory, memory
 

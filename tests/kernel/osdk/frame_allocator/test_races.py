@@ -9,7 +9,7 @@ import pytest
 from kernel.errors import LockHeld
 from kernel.mm import PAGE_SIZE
 from kernel.mm.port import Access
-from kernel.osdk.frame_allocator import check
+from tests.helpers.free_memory import check
 from tests.kernel.osdk.frame_allocator.memory import Memory, memory
 
 PAGES = 512

@@ -9,7 +9,8 @@ import pytest
 from kernel.errors import CorruptionError
 from kernel.mm import PAGE_SIZE
 from kernel.mm.frame.meta import REF_COUNT, TAKEN
-from kernel.osdk.frame_allocator import check, survey
+from kernel.osdk.frame_allocator import survey
+from tests.helpers.free_memory import check
 from tests.kernel.osdk.frame_allocator.memory import BASE, Memory, memory
 
 

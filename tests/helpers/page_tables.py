@@ -1,6 +1,6 @@
-"""Page tables looked at from outside: every node and leaf, the way to an address, and whether all is sound.
+"""Page tables looked at from outside, entry by entry: a second opinion on what kernel.mm.check says by columns.
 
-Takes no locks: for views, invariant checks and attached memory, while nothing changes the table.
+Takes no locks: nothing changes the table meanwhile.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from kernel.errors import CorruptionError
 from kernel.mm.frame.meta import Kind
 from kernel.mm.paging import ENTRIES, PAGE_SIZE, ROOT_KERNEL_FIRST
 
-from .config import KernelPtConfig, PageTableConfig, UserPtConfig
-from .pte import MAX_PADDR, PPN_MASK, PROPERTY_MASK, SHIFT, SIZE, VALID, PageProperty, PteScalar, property_of, to_repr
+from kernel.mm.page_table.config import KernelPtConfig, PageTableConfig, UserPtConfig
+from kernel.mm.page_table.pte import (
+    MAX_PADDR, PPN_MASK, PROPERTY_MASK, SHIFT, SIZE, VALID, PageProperty, PteScalar, property_of, to_repr,
+)
 
 if TYPE_CHECKING:
     from kernel.mm.context import Mm

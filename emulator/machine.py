@@ -157,6 +157,8 @@ class Machine:
         and gives the input, b"" for none yet, or None when there will never be more.
         Raises DeviceFailedError when a Python device raised, EngineError when the engine failed.
         """
+        if max_insns is not None and max_insns < 0 or timeout is not None and timeout < 0:
+            raise ValueError(f"run: {max_insns} instructions, {timeout} seconds: expected no negative limits")
         left = max_insns if max_insns is not None else layout.INFINITE
         ends = time.monotonic() + timeout if timeout is not None else None
         slice_length = FIRST_SLICE
@@ -204,6 +206,8 @@ class Machine:
         The machine stops right behind the pattern's last byte, so that input fed then arrives at the
         same instruction in every run.
         """
+        if not pattern:
+            raise ValueError("expect: an empty pattern, which is everywhere; expected at least one byte")
         self._pattern = pattern
         self.uart.watch(True)
         try:

@@ -46,7 +46,15 @@ def load_image(data: bytes, name: str, flat_address: int) -> Image:
     for offset, magic, what in _FOREIGN:
         if data[offset : offset + len(magic)] == magic:
             raise ImageError.at(name, offset, "magic", f"{magic.hex()}: {what}", "an ELF, a Linux Image or RISC-V code")
+    if _is_text(data):
+        raise ImageError.at(name, 0, "contents", f"text, {data[:24]!r} …", "an ELF, a Linux Image or RISC-V code")
     return load_flat(data, name, flat_address)
+
+
+def _is_text(data: bytes) -> bool:
+    """Whether a file's beginning is printable; code has opcodes, such as 0x13 and 0x73's operands, that are not."""
+    start = data[:256]
+    return len(start) >= 64 and all(byte >= 0x20 and byte != 0x7F or byte in b"\t\n\r\f" for byte in start)
 
 
 def read_file(path: str | os.PathLike[str], what: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import index
 
 from kernel.errors import InvalidArgs
 
@@ -11,12 +12,14 @@ from .paging import PAGE_SIZE
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`size` bytes at a multiple of `align`, a power of two. InvalidArgs for anything else."""
+    """`size` bytes at a multiple of `align`, a power of two. InvalidArgs for other numbers, TypeError for other things."""
 
     size: int
     align: int = 1
 
     def __post_init__(self) -> None:
+        index(self.size)
+        index(self.align)
         if self.align <= 0 or self.align & self.align - 1:
             raise InvalidArgs(f"alignment {self.align} is not a power of two")
         if not 0 <= self.size <= (1 << 63) - self.align:

@@ -127,7 +127,9 @@ class FrameMap:
     def of_type(self, mm: Mm, kind: type[FrameMeta]) -> list[int]:
         """Physical addresses of all frames with a holder whose metadata is of type `kind`, exactly."""
         starts, counts, types = self.columns()
-        wanted = np.flatnonzero((types == np.uint64(mm.types.vtable(kind))) & (counts != UNUSED))
+        # Asking the table for the type's word would put it there if it is not.
+        words = [word for word, _ in self.names if mm.types.kind(word) is kind]
+        wanted = np.flatnonzero(np.isin(types, np.array(words, dtype=np.uint64)) & (counts != UNUSED))
         lengths = self.lengths()
         runs = zip(starts[wanted].tolist(), lengths[wanted].tolist(), strict=True)
         return [start + n * PAGE_SIZE for start, count in runs for n in range(count)]

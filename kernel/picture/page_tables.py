@@ -17,7 +17,7 @@ import numpy as np
 
 from kernel.errors import CorruptionError
 from kernel.mm.frame.meta import VTABLE
-from kernel.mm.page_table.config import LEVEL, KernelPtConfig, PageTableConfig, UserPtConfig
+from kernel.mm.page_table.config import LEVEL, PageTableConfig, UserPtConfig
 from kernel.mm.page_table.pte import (
     ACCESSED,
     DIRTY,
@@ -37,7 +37,7 @@ from kernel.mm.vm_space.iomem_list import IoMemList
 from kernel.mm.vm_space.vm_space import activated_vm_space
 
 from .frame_map import FrameMap
-from .reading import reading
+from .reading import has_local_area, reading
 
 if TYPE_CHECKING:
     from kernel.mm.context import Mm
@@ -114,7 +114,8 @@ def read_address_spaces(mm: Mm, frames: FrameMap) -> tuple[AddressSpace, ...]:
     """All spaces of a kernel, its own first; CorruptionError names the table and entry that cannot be."""
     kernel = mm.kspace.root_paddr
     with reading("address spaces"):
-        active = [activated_vm_space(mm, cpu) or kernel for cpu in range(mm.cpu_locals.count)]
+        known = has_local_area(mm.statics, "vm_space")  # it is made when the first space is activated
+        active = [known and activated_vm_space(mm, cpu) or kernel for cpu in range(mm.cpu_locals.count)]
     return tuple(_space(mm, root, active) for root in (kernel, *user_roots(mm, frames)))
 
 
@@ -286,10 +287,10 @@ def _config(mm: Mm, paddr: int) -> type[PageTableConfig] | None:
     """The kind of page table that the frame at `paddr` is a node of; None if it is none."""
     if not _has_slot(mm, paddr):
         return None
-    word = mm.port.load(mm.slots.slot(paddr) + VTABLE)
-    for config in (KernelPtConfig, UserPtConfig):
-        if word == mm.types.vtable(config):
-            return config
-    return None
+    try:
+        kind = mm.types.kind(mm.port.load(mm.slots.slot(paddr) + VTABLE))
+    except CorruptionError:
+        return None
+    return kind if issubclass(kind, PageTableConfig) else None
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from emulator import BusError
 from kernel.errors import BootError, CorruptionError, GetFrameError, InvalidArgs, MetaTypeError
+from kernel.mm.statics import CAPACITY, ENTRY, FIRST_ENTRY, LOCAL, Statics
 
 
 @contextmanager
@@ -24,3 +25,14 @@ def reading(what: str) -> Iterator[None]:
         if str(why).startswith(what):
             raise
         raise CorruptionError(f"{what}: {why}") from why
+
+
+def has_local_area(statics: Statics, name: str) -> bool:
+    """Whether CPU-local storage has an area of this name. Asking the statics for it would make one."""
+    port, base = statics.port, statics.base
+    raw = name.encode().ljust(16, b"\0")
+    for number in range(min(port.load(base + 8), CAPACITY)):
+        entry = base + FIRST_ENTRY + number * ENTRY
+        if port.read(entry, 16) == raw and port.load_sized(entry + 28, 4) == LOCAL:
+            return True
+    return False

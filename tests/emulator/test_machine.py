@@ -409,3 +409,13 @@ def test_satp_takes_no_wider_scheme_than_the_board_has(mmu: str, taken: list[int
         hart.write_csr("satp", mode << 60 | 5)
         modes.append(hart.read_csr("satp") >> 60)
     assert modes == taken
+
+
+def test_limits_and_patterns_that_make_no_sense_are_refused() -> None:
+    machine = Machine(Board(memory=1 << 20))
+    with pytest.raises(ValueError, match="-5 instructions"):
+        machine.run(max_insns=-5)
+    with pytest.raises(ValueError, match="-1.5 seconds"):
+        machine.run(timeout=-1.5)
+    with pytest.raises(ValueError, match="an empty pattern"):
+        machine.expect(b"")

@@ -237,13 +237,15 @@ class CursorMut(Cursor):
         self._require_length(length)
         if not length:
             return
-        for page in (va, va + length - PAGE_SIZE):
-            self.jump(page)
-            level, pte = self._look()
-            low = page & -SIZE[level]
-            if pte & VALID and (low < va or low + SIZE[level] > va + length):
-                self._split(level, pte, va, va + length)
-        self._va, self._level = va, self._guard_level
+        try:
+            for page in (va, va + length - PAGE_SIZE):
+                self.jump(page)
+                level, pte = self._look()
+                low = page & -SIZE[level]
+                if pte & VALID and (low < va or low + SIZE[level] > va + length):
+                    self._split(level, pte, va, va + length)
+        finally:
+            self._va, self._level = va, self._guard_level
 
     def _split(self, level: int, pte: int, start: int, end: int) -> None:
         mm, port, va = self._mm, self._port, self._va

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from emulator import Board, Machine
+from emulator import Board, Machine, Range
 from kernel import Kernel
 from kernel.boot.booting import Choices, StageReport
 from kernel.boot.early_info import EarlyInfo
@@ -68,6 +68,32 @@ def test_attaching_and_looking_change_no_byte(work: Workload, kernel: Kernel) ->
     before = kernel.machine.bus.read(ram.base, ram.size)
     Picture.take(Kernel.attach(kernel.machine))
     assert kernel.machine.bus.read(ram.base, ram.size) == before
+
+
+@pytest.mark.board(harts=2)
+def test_attaching_to_a_fresh_boot_and_looking_change_no_byte(kernel: Kernel) -> None:
+    """Types and areas that nothing has asked for yet do not come into being by that."""
+    ram = kernel.machine.board.banks[0]
+    before = kernel.machine.bus.read(ram.base, ram.size)
+    first = Picture.take(kernel)
+    assert kernel.machine.bus.read(ram.base, ram.size) == before
+    assert Picture.take(Kernel.attach(kernel.machine)) == first
+    assert kernel.machine.bus.read(ram.base, ram.size) == before
+
+
+@pytest.mark.parametrize("board", [
+    Board(banks=(Range(0x8000_0000, 32 << 20), Range(0x9000_0000, 16 << 20), Range(0x1_4000_0000, 64 << 20))),
+    Board(memory=8 << 20, mmu="sv39"),
+], ids=["three banks", "sv39"])
+def test_picture_of_other_boards_comes_back_from_a_copy(board: Board) -> None:
+    machine = Machine(board)
+    kernel = Kernel.boot(machine)
+    other = clone(machine)
+    picture = Picture.take(kernel)
+    assert Picture.take(Kernel.attach(other)) == picture
+    assert picture.usage.free << 12 == picture.buddy.free
+    for each in (machine, other):
+        each.close()
 
 
 def test_pictures_differ_when_one_frame_is_allocated(kernel: Kernel) -> None:

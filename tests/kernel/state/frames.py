@@ -503,7 +503,7 @@ class FramesPart(Part):
             cursor.move_prev()
             index = model.index(paddr) - 1
         place = index % (len(model) + 1)  # the ghost is behind the last one
-        if self.uniques and self.uniques[-1]._type is ListedMeta:
+        if draw.chance(2) and self.uniques and self.uniques[-1]._type is ListedMeta:
             frame = self.uniques.pop()
             model.insert(place, frame.paddr)
             cursor.insert_before(frame)

@@ -89,7 +89,7 @@ class TablesPart(Part):
             Operation(self.activate, 3), Operation(self.deactivate, 1), Operation(self.look_by_hart, 6),
             Operation(self.read_write, 4), Operation(self.new_area, 4), Operation(self.look_at_area, 4),
             Operation(self.split_area, 2), Operation(self.drop_area, 3), Operation(self.two_cursors, 1),
-            Operation(self.misuse, 2),
+            Operation(self.come_and_go, 3), Operation(self.misuse, 2),
         ]
 
     def holders(self) -> list[Handle]:
@@ -336,7 +336,8 @@ class TablesPart(Part):
             try:
                 cursor.unmap(end - start)
             except NoMemory:
-                end = cursor.virt_addr  # a huge page at the edge could not be split: what is before it is gone
+                assert cursor.virt_addr == start
+                end = start  # a huge page at the edge could not be split: nothing was unmapped
         for va in range(start, end, PAGE_SIZE):
             each.pages.pop(va, None)
 
@@ -427,6 +428,29 @@ class TablesPart(Part):
         if page is not None and not each.stale:
             fault = self.probe.store(self.mm.cpu, va, self.mm.port.load(page.paddr), user=self._is_user(va))
             assert (fault is None) == bool(page.flags & PageFlags.W), f"{va:#x} is {page.flags!r}: {fault}"
+
+    def come_and_go(self, draw: Draw) -> None:
+        """A page of the active space that is mapped, read by the harts, and unmapped: none has it afterwards."""
+        each = self.active.get(self.mm.cpu)
+        if each is None or not each.space.held:
+            return
+        va = self.windows[1] + draw.below(WINDOW) * PAGE_SIZE
+        if va not in each.pages:
+            frame = draw.pick(self.frames).clone()
+            try:
+                with each.space.cursor_mut(range(va, va + PAGE_SIZE)) as cursor:
+                    cursor.map(frame, PageProperty(PageFlags.RW))
+            except NoMemory:
+                frame.drop()
+                return
+            each.pages[va] = Page(frame.paddr, PageFlags.RW, True)
+        if each.pages[va].ram:
+            self._touch(each, [va])
+        with each.space.cursor_mut(range(va, va + PAGE_SIZE)) as cursor:
+            cursor.unmap(PAGE_SIZE)
+        del each.pages[va]
+        for cpu in sorted(self._cpus(each), key=lambda cpu: cpu != self.mm.cpu):
+            assert isinstance(self.probe.load(cpu, va), Fault), f"CPU {cpu} still reads {va:#x}"
 
     def read_write(self, draw: Draw) -> None:
         """Readers and writers of user memory copy, and stop where nothing is mapped."""

@@ -26,7 +26,6 @@ HELLO = ROOT / "images/hello/hello.elf"
     ("boot hello --bios nope", "firmware nope: no such file"),
     ("boot hello --initrd nope", "initrd nope: no such file"),
     ("boot hello --dtb nope", "device tree nope: no such file"),
-    ("boot pyproject.toml", "pyproject.toml: contents at offset 0x0: found text"),
     ("boot hello --smp 0", "0 harts: expected 1 to 8"),
     ("boot hello --smp 9", "9 harts: expected 1 to 8"),
     ("boot hello --smp two", "invalid value for '--smp'"),

@@ -39,6 +39,11 @@ def test_flat_binary_goes_where_it_is_told() -> None:
     assert (image.entry, image.start, image.end) == (0x8000_0000, 0x8000_0000, 0x8000_0010)
 
 
+def test_text_is_no_flat_binary() -> None:
+    with pytest.raises(ImageError, match="README.md: contents at offset 0x0: found text, b'# A read me"):
+        load_image(b"# A read me\n\n" + b"No hart can run this. " * 20, "README.md", 0x8020_0000)
+
+
 def test_flat_address_does_not_move_an_elf() -> None:
     assert load_image(Elf().build(), "x", 0x1000).start == AT
 

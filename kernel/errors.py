@@ -10,7 +10,7 @@
     │   ├── HeapMisuse              … heap slots
     │   └── UseAfterMove            … a handle that was dropped, moved or turned into something else
     ├── AllocatorFault              an injected allocator gave an answer that cannot be right
-    │   └── AllocatorHung           … or none within its budget
+    ├── AllocatorHung               … or none within its budget
     ├── MetaTypeError               a frame metadata type that cannot be one, or is the wrong one
     ├── LockHeld                    waiting for a lock that only the waiter could release
     ├── CorruptionError             emulated memory does not hold what only the kernel writes there

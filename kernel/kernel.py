@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from emulator import Machine
-from kernel.boot.boot_record import BootRecord, Phase
+from kernel.boot.boot_record import NAME_SIZE, BootRecord, Phase
 from kernel.boot.booting import Booting, Choices, StageReport
 from kernel.boot.early_info import EarlyInfo
 from kernel.boot.stages import STAGES, run_stage
@@ -82,23 +82,27 @@ class Kernel:
         service = Service(machine)
         port, header = MemoryPort(machine.bus), service.header
         statics = Statics(port, header.statics, header.statics_size)
+        statics.sealed = True
         record = BootRecord(statics)
         phase = record.phase
+        meta = MetaRegion.load(statics) if phase >= Phase.METADATA else None
+        if meta is None:
+            raise BootError(f"the kernel in memory has not booted: it came to the phase {phase.name.lower()}")
         mm = Mm(port, record.paging, statics)
         smp, service.switch = Smp(service, lambda: mm.cpu), mm.switch_cpu
         mm.tlb = Tlb(smp)
-        meta = MetaRegion.load(statics)
-        if meta is None:
-            raise BootError(f"the kernel in memory has not booted: it came to the phase {phase.name.lower()}")
         mm.slots = MetaSlots(mm, meta.base, meta.max_paddr, meta.first_paddr)
         if phase >= Phase.FRAMES:
             mm.frame_allocator = FrameDispatch(mm, (chosen.frame_allocator or FrameAllocator)(mm),
                                                chosen.watchdog(chosen.frame_allocator is not None))
+            _require_same("frame", record.frame_allocator, mm.frame_allocator.name)
         if phase >= Phase.HEAP:
             mm.heap = AllocDispatch(mm, (chosen.heap_allocator or HeapAllocator)(mm),
                                     chosen.watchdog(chosen.heap_allocator is not None))
+            _require_same("heap", record.heap_allocator, mm.heap.name)
         if phase >= Phase.PAGE_TABLE:
             mm.kspace = KernelSpace(mm)
+        statics.sealed = False  # who goes on working may need areas that the boot did not
         return cls(machine, mm, service, smp, ())
 
     # --- what it is -----------------------------------------------------------------------------------------
@@ -160,3 +164,9 @@ class Kernel:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         self.close()
+
+
+def _require_same(what: str, there: str, given: str) -> None:
+    """BootError unless the allocator that is `given` is the one whose books are in memory."""
+    if there != given[:NAME_SIZE]:
+        raise BootError(f"the kernel in memory has the {what} allocator {there}, not {given}: choose that one")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draw docs/img/hello.svg: what a terminal shows of a real run, of the checkout that this is in.
+"""Draw docs/img/*.svg: what a terminal shows of real runs, of the checkout that this is in.
 
     .venv/bin/python docs/img/draw.py
 """
@@ -16,7 +16,11 @@ from rich.console import Console
 from rich.text import Text
 
 HERE = Path(__file__).resolve().parent
-COMMANDS = ("hartwell boot hello", "hartwell boot pagefault-sv39 | tail -n 8")
+PICTURES = {
+    "hello": ("hartwell boot hello", "hartwell boot pagefault-sv39 | tail -n 8"),
+    "kernel": ("hartwell boot | tail -n +12", "hartwell frames 0x87e08000 | head -n 18"),
+}
+"""Commands by the name of the picture that shows them."""
 
 
 def output(command: str) -> list[str]:
@@ -28,15 +32,21 @@ def output(command: str) -> list[str]:
 
 
 def main() -> None:
+    """Draw all pictures."""
+    for name, commands in PICTURES.items():
+        draw(name, commands)
+
+
+def draw(name: str, commands: tuple[str, ...]) -> None:
     """Run the commands and write the picture."""
     console = Console(record=True, width=112, file=io.StringIO(), highlight=False)
-    for command in COMMANDS:
+    for command in commands:
         console.print(Text.assemble(("$ ", "bold green"), (command, "bold")))
         for line in output(command):
             console.print(Text(line))
     svg = console.export_svg(title="hartwell", unique_id="hartwell")
     svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.S).replace("Fira Code, ", "")  # nothing from the network
-    (HERE / "hello.svg").write_text(re.sub(r"\n\s*\n+", "\n", svg))
+    (HERE / f"{name}.svg").write_text(re.sub(r"\n\s*\n+", "\n", svg))
 
 
 if __name__ == "__main__":

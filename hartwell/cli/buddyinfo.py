@@ -52,7 +52,7 @@ def buddyinfo(
     shown = max([FEWEST, *(order + 1 for order, count in enumerate(picture.counts) if count)])
     orders = [str(order) for order in range(shown)]
     print_table(("pool", "free", *orders), [
-        (pool.name, amount(pool.free), *(str(pool.counts[k]) if k < len(pool.counts) else "-" for k in range(shown)))
+        (pool.name, amount(pool.total_size), *(str(pool.counts[k]) if k < len(pool.counts) else "-" for k in range(shown)))
         for pool in picture.pools])
     shapes = sorted({cache.pages for cache in picture.caches})
     cpus = sorted({cache.cpu for cache in picture.caches})
@@ -77,7 +77,7 @@ def as_dict(picture: BuddyPicture) -> dict[str, Any]:
     return {
         "allocator": picture.name, "free": picture.free,
         "pools": [
-            {"name": pool.name, "cpu": pool.cpu, "free": pool.free, "counts": list(pool.counts),
+            {"name": pool.name, "cpu": pool.cpu, "free": pool.total_size, "counts": list(pool.counts),
              "chunks": [hexes(*chunks) for chunks in pool.chunks],
              "unusable": [round(unusable_index(pool.counts, order), 3) for order in range(len(pool.counts))],
              "extfrag": [round(extfrag_index(pool.counts, order), 3) for order in range(len(pool.counts))]}

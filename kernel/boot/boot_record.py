@@ -1,6 +1,7 @@
 """The boot's record in static memory: how far it came, and where the large pieces are, for `Kernel.attach`.
 
     +0 magic  +8 phase  +16 satp mode  +24 cpus  +32 boot info  +40 its size
+    +64 name of the frame allocator, 32 bytes  +96 name of the heap allocator
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from kernel.mm.paging import MODES, PagingMode
 from kernel.mm.statics import Statics
 
 MAGIC = int.from_bytes(b"BOOTREC1", "little")
-AREA, AREA_SIZE = "boot_record", 64
+AREA, AREA_SIZE, NAME_SIZE = "boot_record", 128, 32
+FRAME_ALLOCATOR, HEAP_ALLOCATOR = 64, 96
 
 
 class Phase(IntEnum):
@@ -92,3 +94,27 @@ class BootRecord:
     @boot_info_size.setter
     def boot_info_size(self, size: int) -> None:
         self._port.store(self._area + 40, size)
+
+    @property
+    def frame_allocator(self) -> str:
+        """The injected frame allocator's name, "" before there is one."""
+        return self._name(FRAME_ALLOCATOR)
+
+    @frame_allocator.setter
+    def frame_allocator(self, name: str) -> None:
+        self._set_name(FRAME_ALLOCATOR, name)
+
+    @property
+    def heap_allocator(self) -> str:
+        """The injected heap allocator's name, "" before there is one."""
+        return self._name(HEAP_ALLOCATOR)
+
+    @heap_allocator.setter
+    def heap_allocator(self, name: str) -> None:
+        self._set_name(HEAP_ALLOCATOR, name)
+
+    def _name(self, offset: int) -> str:
+        return self._port.read(self._area + offset, NAME_SIZE).rstrip(b"\0").decode(errors="replace")
+
+    def _set_name(self, offset: int, name: str) -> None:
+        self._port.write(self._area + offset, name.encode()[:NAME_SIZE].ljust(NAME_SIZE, b"\0"))

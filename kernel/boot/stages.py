@@ -46,6 +46,7 @@ from kernel.mm.port import MemoryPort
 from kernel.mm.statics import CPU_LOCAL_SIZE, Statics
 from kernel.osdk.frame_allocator.frame_allocator import FrameAllocator
 from kernel.osdk.heap_allocator.heap_allocator import HeapAllocator
+from kernel.osdk.heap_allocator.slab_counter import load_total_slab_size
 
 from .boot_record import BootRecord, Phase
 from .figures import amount, cpus, orders
@@ -90,7 +91,8 @@ def early_info(boot: Booting) -> Outcome:
     lines = [f"command line {info.command_line!r}"]
     if info.initramfs is not None:
         lines.append(f"initramfs {info.initramfs[0]:#x}-{info.initramfs[1]:#x}")
-    lines += [str(region) for region in info.regions]
+    lines += [f"{region.base:010x}-{region.end - 1:010x}  {region.kind!s:<12} {amount(region.size):>10}"
+              for region in info.regions]
     usable = sum(region.size for region in info.regions if region.kind.name == "USABLE")
     return Outcome({"regions": len(info.regions), "usable_bytes": usable, "command_line": info.command_line}, lines)
 
@@ -109,7 +111,8 @@ def cpu_local(boot: Booting) -> Outcome:
         boot.mm.port.fill(base, CPU_LOCAL_SIZE)
         boot.mm.cpu_locals.set_base(cpu, base)
     BootRecord(boot.mm.statics).cpus = count
-    return Outcome({"cpus": count, "bytes_each": CPU_LOCAL_SIZE}, [f"{cpus(count)}, {amount(CPU_LOCAL_SIZE)} each"])
+    return Outcome({"cpus": count, "bytes_each": CPU_LOCAL_SIZE},
+                   [f"{cpus(count)}, {amount(CPU_LOCAL_SIZE)} each; CPU 0's is in the kernel image"])
 
 
 def frame_metadata(boot: Booting) -> Outcome:
@@ -126,9 +129,9 @@ def frame_metadata(boot: Booting) -> Outcome:
     count = sum(mark.end - mark.start >> 12 for mark in marked)
     return Outcome(
         {"frames": meta.frames, "bytes": meta.size, "paddr": meta.paddr, "max_paddr": meta.max_paddr, "marked": count},
-        [f"{meta.frames} slots, {amount(meta.size)}, at {meta.paddr:#x} -> "
-         f"{mm.paging.meta_base + (meta.first_paddr >> 6):#x}",
-         f"{count} frames marked, {meta.frames - count} unused"])
+        [f"{meta.frames:,} slots, {amount(meta.size)}, at {meta.paddr:#x}, "
+         f"mapped at {mm.paging.meta_base + (meta.first_paddr >> 6):#x}",
+         f"{count:,} frames marked as in use, {meta.frames - count:,} unused"])
 
 
 def frame_allocator(boot: Booting) -> Outcome:
@@ -139,7 +142,8 @@ def frame_allocator(boot: Booting) -> Outcome:
     mm.frame_allocator = FrameDispatch(mm, inner, choices.watchdog(choices.frame_allocator is not None))
     for paddr, size in free:
         mm.frame_allocator.add_free_memory(paddr, size)
-    BootRecord(mm.statics).phase = Phase.FRAMES
+    record = BootRecord(mm.statics)
+    record.frame_allocator, record.phase = mm.frame_allocator.name, Phase.FRAMES
     total = sum(size for _, size in free)
     lines = [f"{mm.frame_allocator.name}: {amount(total)} free in {len(free)} pieces"]
     if isinstance(inner, FrameAllocator):
@@ -152,8 +156,8 @@ def heap(boot: Booting) -> Outcome:
     mm, choices = boot.mm, boot.choices
     inner = (choices.heap_allocator or HeapAllocator)(mm)
     mm.heap = AllocDispatch(mm, inner, choices.watchdog(choices.heap_allocator is not None))
-    BootRecord(mm.statics).phase = Phase.HEAP
-    name = type(inner).__name__
+    name, record = type(inner).__name__, BootRecord(mm.statics)
+    record.heap_allocator, record.phase = name, Phase.HEAP
     return Outcome({"allocator": name}, [f"{name}: slots of 8 to 2048 bytes, larger by frames"])
 
 
@@ -208,8 +212,9 @@ def ready(boot: Booting) -> Outcome:
     BootRecord(mm.statics).phase = Phase.READY
     inner = mm.frame_allocator.inner
     if isinstance(inner, FrameAllocator):
-        free = inner.load_total_free_size()
-        return Outcome({"free_bytes": free}, [f"{amount(free)} free", orders(inner)])
+        free, slabs = inner.load_total_free_size(), load_total_slab_size(mm)
+        return Outcome({"free_bytes": free, "slab_bytes": slabs},
+                       [f"{amount(free)} free, {amount(slabs)} in slabs", orders(inner)])
     return Outcome({}, ["kernel ready"])
 
 

@@ -12,7 +12,7 @@ from .paging import PAGE_SIZE
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`size` bytes at a multiple of `align`, a power of two. InvalidArgs for other numbers, TypeError for other things."""
+    """`size` bytes at a multiple of `align`, a power of two. InvalidArgs or TypeError for others."""
 
     size: int
     align: int = 1

@@ -30,6 +30,8 @@ class Statics:
 
     def __init__(self, port: MemoryPort, base: int, size: int) -> None:
         self.port, self.base, self.size = port, base, size
+        self.sealed = False
+        """Whether areas that are not there yet are refused, instead of made: while a kernel is attached to."""
         self._found: dict[tuple[str, int], int] = {}
         if port.load(base) != MAGIC:
             raise CorruptionError(f"no kernel statics at {base:#x}: {port.load(base):#x} is not the magic {MAGIC:#x}")
@@ -84,6 +86,8 @@ class Statics:
         return self._new(raw, name, size, kind, count)
 
     def _new(self, raw: bytes, name: str, size: int, kind: int, count: int) -> int:
+        if self.sealed:
+            raise CorruptionError(f"static area {name} is not in the directory at {self.base:#x}")
         port = self.port
         used_word = self.base + (16 if kind == STATIC else 24)
         offset = port.load(used_word)

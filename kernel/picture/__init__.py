@@ -8,7 +8,7 @@ where a damaged memory stops making sense (CorruptionError).
 """
 
 from .areas import AreaPicture, read_areas
-from .buddy import BuddyPicture, PoolPicture, extfrag_index, read_buddy, unusable_index
+from .buddy import BuddyPicture, extfrag_index, read_buddy, unusable_index
 from .frame_map import FrameMap, FrameRun
 from .frames import FrameDetail, FrameUsage, SlotField, TypeUsage
 from .kernel_layout import LayoutPart, parts_of, read_layout
@@ -20,7 +20,7 @@ from .walk import Walk, WalkStep, walk
 
 __all__ = [
     "AddressSpace", "AreaPicture", "BuddyPicture", "FrameDetail", "FrameMap", "FrameRun", "FrameUsage", "HeapObject",
-    "HeapPicture", "LargeAllocation", "LayoutPart", "Mapping", "Picture", "Place", "PoolPicture", "RegionPart",
+    "HeapPicture", "LargeAllocation", "LayoutPart", "Mapping", "Picture", "Place", "RegionPart",
     "RegionPicture", "SizeClass", "SlabPicture", "SlotField", "TypeUsage", "Walk", "WalkStep", "extfrag_index",
     "find_heap_object", "parts_of", "places_of", "read_address_spaces", "read_areas", "read_buddy", "read_heap",
     "read_layout", "read_mappings", "read_regions", "unusable_index", "walk",

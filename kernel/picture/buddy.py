@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from kernel.mm.paging import PAGE_SHIFT
 from kernel.osdk.frame_allocator.frame_allocator import FrameAllocator
-from kernel.osdk.frame_allocator.survey import CacheSurvey, survey
+from kernel.osdk.frame_allocator.survey import CacheSurvey, PoolSurvey, Survey, survey
 
 from .reading import reading
 
@@ -22,35 +22,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PoolPicture:
-    """One pool: whose (`cpu`, None for the global one), and the addresses of its free chunks by order."""
-
-    name: str
-    cpu: int | None
-    chunks: tuple[tuple[int, ...], ...]
-
-    @property
-    def counts(self) -> tuple[int, ...]:
-        """Free chunks of each order, as /proc/buddyinfo shows them."""
-        return tuple(len(chunks) for chunks in self.chunks)
-
-    @property
-    def free(self) -> int:
-        """Bytes."""
-        return sum(count << order + PAGE_SHIFT for order, count in enumerate(self.counts))
-
-
-@dataclass(frozen=True)
 class BuddyPicture:
-    """What the default frame allocator has: `pools`, the global one first, the CPUs' `caches`, `free` bytes in all.
+    """What the default frame allocator has: a `survey` of its pools and caches, and `free` bytes in all.
 
     `free` is the allocator's own counter. An allocator of somebody else's has a `name` and nothing that could be seen.
     """
 
     name: str
-    pools: tuple[PoolPicture, ...]
-    caches: tuple[CacheSurvey, ...]
+    survey: Survey
     free: int
+
+    @property
+    def pools(self) -> tuple[PoolSurvey, ...]:
+        """The pools, the global one first."""
+        return self.survey.pools
+
+    @property
+    def caches(self) -> tuple[CacheSurvey, ...]:
+        """The CPUs' caches."""
+        return self.survey.caches
 
     @property
     def orders(self) -> int:
@@ -63,17 +53,9 @@ class BuddyPicture:
         return tuple(sum(pool.counts[order] for pool in self.pools if order < len(pool.counts))
                      for order in range(self.orders))
 
-    def ranges(self) -> list[tuple[int, int, str]]:
-        """Every free piece, ascending: physical address, bytes, and where it is."""
-        pieces = [(paddr, 1 << order + PAGE_SHIFT, pool.name) for pool in self.pools
-                  for order, chunks in enumerate(pool.chunks) for paddr in chunks]
-        pieces += [(paddr, cache.pages << PAGE_SHIFT, f"cache of CPU {cache.cpu}") for cache in self.caches
-                   for paddr in cache.entries]
-        return sorted(pieces)
-
     def where(self, paddr: int) -> str:
         """The free chunk or cache that a frame is in, in words; "" if it is in none."""
-        for start, size, name in self.ranges():
+        for start, size, name in self.survey.ranges():
             if start <= paddr < start + size:
                 order = (size >> PAGE_SHIFT).bit_length() - 1
                 what = f"chunk of order {order} at {start:#x}" if "cache" not in name else f"entry of {size} bytes"
@@ -85,12 +67,11 @@ def read_buddy(mm: Mm) -> BuddyPicture:
     """The free memory of a kernel; CorruptionError if a list, a cache or a lock's neighbour is damaged."""
     inner = mm.frame_allocator.inner
     if not isinstance(inner, FrameAllocator):
-        return BuddyPicture(mm.frame_allocator.name, (), (), 0)
+        return BuddyPicture(mm.frame_allocator.name, Survey((), ()), 0)
     with reading("free memory"):
         found = survey(inner)
         free = inner.load_total_free_size()
-    pools = tuple(PoolPicture(pool.name, pool.cpu, pool.chunks) for pool in found.pools)
-    return BuddyPicture(mm.frame_allocator.name, pools, found.caches, free)
+    return BuddyPicture(mm.frame_allocator.name, found, free)
 
 
 def unusable_index(counts: tuple[int, ...], order: int) -> float:

@@ -27,7 +27,7 @@ ORIGIN = {
 }
 """Where upstream has the tests that are in a place here."""
 BEGIN, END = "<!-- upstream's tests: made by tests/hartwell/test_docs_conformance.py -->", "<!-- end -->"
-REQUIREMENT = re.compile(r"^\| (R\d\.\d+) \| (.*?) \| (.*) \|$", re.M)
+REQUIREMENT = re.compile(r"^\| (R\d\.\d+) \| (.*?) \|(.*)\|$", re.M)
 
 
 def functions(folder: Path) -> Iterator[tuple[Path, str, str]]:
@@ -62,6 +62,8 @@ def named() -> dict[str, list[str]]:
     """The tests that name a requirement, by its id: in their own names, or in their or their file's docstring."""
     found: dict[str, list[str]] = {}
     for path, name, text in functions(TESTS):
+        if not name and path.parent.name == "requirements":
+            continue  # its tests are named one by one
         ids = set(re.findall(r"\bR[123]\.\d+", text))
         if by_name := re.match(r"test_r(\d)_(\d+)_", name):
             ids.add(f"R{by_name[1]}.{by_name[2]}")
@@ -89,7 +91,7 @@ def test_every_requirement_has_a_test_but_those_said_to_be_left() -> None:
     rows = {row[1]: row for row in REQUIREMENT.finditer(page)}
     wanted = [f"R{part}.{n}" for part, last in ((1, 9), (2, 6), (3, 13)) for n in range(1, last + 1)]
     assert list(rows) == wanted
-    assert [name for name, row in rows.items() if row[3] == "none" and "(left)" not in row[2]] == []
+    assert [name for name, row in rows.items() if row[3] == " none " and "(left)" not in row[2]] == []
 
 
 def test_tests_that_pages_name_exist() -> None:

@@ -147,7 +147,8 @@ def _refer(census: Census, holders: list[Handle]) -> list[int]:
 def _compare_type(census: Census, paddr: int, kind: type[FrameMeta], holder: Handle) -> None:
     index = census.index(paddr)
     if index >= 0 and census.words[index] != census.mm.types.vtable(kind):
-        census.breach(f"frame {paddr:#x} of {holder} has metadata of another type: it is {census.mm.slots.state(paddr)}")
+        state = census.mm.slots.state(paddr)
+        census.breach(f"frame {paddr:#x} of {holder} has metadata of another type: it is {state}")
 
 
 def _check_areas(census: Census) -> list[Block]:

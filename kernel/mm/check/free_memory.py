@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kernel.errors import CorruptionError
+from kernel.mm.frame.linked_list import HEAD_SIZE
 from kernel.mm.paging import PAGE_SHIFT, PAGE_SIZE
 from kernel.osdk.frame_allocator.buddy_set import BuddySet
 from kernel.osdk.frame_allocator.chunk import FreeHeadMeta
@@ -50,7 +51,9 @@ def check_frame_allocator(census: Census, allocator: FrameAllocator, heads: Mask
 def _check_set(census: Census, buddies: BuddySet, heads: Mask) -> int:
     """One pool; the bytes in it."""
     total = 0
-    for order in range(buddies.orders):
+    words = HEAD_SIZE // 8
+    lists = census.mm.port.load_column(buddies._lists, words * buddies.orders).reshape(buddies.orders, words)
+    for order in np.flatnonzero(lists[:, :words - 1].any(axis=1)).tolist():  # all but those of an empty list and its id
         members = census.chain(buddies._chains[order].head, f"{buddies.name}, order {order}")
         if not members:
             continue

@@ -24,7 +24,7 @@ from kernel.mm.watchdog import Watchdog
 
 from .frame import Frame
 from .meta import FREE, REF_COUNT, TAKEN, UNUSED, VTABLE, MetaSlots
-from .meta_type import FrameMeta, Unit
+from .meta_type import FrameMeta, Unit, refuse_allocators
 from .segment import Segment
 from .unique import UniqueFrame
 
@@ -167,7 +167,7 @@ class FrameAllocOptions:
     """How frames are to be allocated: `FrameAllocOptions(mm).zeroed(False).alloc_frame()`.
 
     Frames are zeroed unless one says otherwise. Every method raises NoMemory when there is nothing
-    left, and what FrameDispatch.alloc raises.
+    left, MetaTypeError for what is no metadata or an allocator's, and what FrameDispatch.alloc raises.
     """
 
     __slots__ = ("_mm", "_zeroed")
@@ -207,6 +207,7 @@ class FrameAllocOptions:
 
     def _alloc_one(self, meta: FrameMeta) -> int:
         self._mm.types.vtable(type(meta))  # nothing may fail between the allocation and the claim
+        refuse_allocators(type(meta))
         paddr = self._mm.frame_allocator.alloc(PAGE_LAYOUT)
         if paddr is None:
             raise NoMemory("no free frame")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
-from kernel.errors import AccessDenied, CorruptionError, GetFrameError, MetaTypeError
+from kernel.errors import AccessDenied, CorruptionError, FrameMisuse, GetFrameError, MetaTypeError
 from kernel.mm.io.reader import VmReader
 from kernel.mm.io.vm_io import VmIo
 from kernel.mm.io.writer import VmWriter
@@ -13,7 +13,7 @@ from kernel.mm.paging import PAGE_SIZE
 
 from .handle import Handle
 from .meta import BUSY, REF_COUNT, UNIQUE, VTABLE
-from .meta_type import Accessible, AnyUFrameMeta, FrameMeta
+from .meta_type import Accessible, AnyUFrameMeta, FrameMeta, refuse_allocators
 
 if TYPE_CHECKING:
     from kernel.mm.context import Mm
@@ -165,6 +165,7 @@ class Frame(Handle, VmIo, Generic[M]):
         try:
             meta = new(self._type.at(mm.port, slot))
             UniqueFrame.require_allowed(type(meta))
+            refuse_allocators(type(meta))
             vtable, data = mm.types.vtable(type(meta)), meta.to_bytes()
         except BaseException:
             mm.port.store(slot + REF_COUNT, 1)
@@ -179,8 +180,10 @@ class Frame(Handle, VmIo, Generic[M]):
 
     def into_dyn(self) -> Frame[FrameMeta]:
         """The same reference with its type forgotten."""
+        self._check()
+        kind = self._mm.slots.kind(self._paddr)
         self._take()
-        return Frame._adopt(self._mm, self._paddr, self._mm.slots.kind(self._paddr))
+        return Frame._adopt(self._mm, self._paddr, kind)
 
     def downcast(self, kind: type[N]) -> Frame[N]:
         """The same reference as a frame of metadata type `kind`.
@@ -240,6 +243,19 @@ def require_untyped(kind: type[FrameMeta], paddr: int) -> None:
     if not issubclass(kind, AnyUFrameMeta):
         raise AccessDenied(f"frame {paddr:#x} has metadata {kind.type_name()}: typed frames cannot be read or written "
                            "as bytes")
+
+
+def require_frame(frame: object, mm: Mm, operation: str) -> None:
+    """For operations that take over a frame's count: that it is one, and `mm`'s; the handle is good after an error.
+
+    TypeError for anything but a Frame (a UniqueFrame has no count to give), UseAfterMove for one that is
+    gone, FrameMisuse for another kernel's.
+    """
+    if not isinstance(frame, Frame):
+        raise TypeError(f"{operation} takes a Frame, not {frame!r}")
+    frame._check()
+    if frame._mm is not mm:
+        raise FrameMisuse(operation, frame._paddr, PAGE_SIZE, "a frame of another kernel", "one of this kernel")
 
 
 class FrameRef(Generic[M]):

@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
-from kernel.errors import CorruptionError, GetFrameError, MetaTypeError, UseAfterMove
+from kernel.errors import CorruptionError, FrameMisuse, GetFrameError, MetaTypeError, UseAfterMove
 from kernel.mm.layout import Layout
+from kernel.mm.paging import PAGE_SIZE
 from kernel.mm.port import MemoryPort
 
 from .handle import Handle
@@ -279,11 +280,17 @@ class CursorMut(Generic[M]):
         return UniqueFrame._adopt(mm, mm.slots.frame_of(slot), self._list._type)
 
     def insert_before(self, frame: UniqueFrame[M]) -> None:
-        """Put a frame in front of the cursor's; at the ghost, at the end. The frame moves into the list."""
+        """Put a frame in front of the cursor's; at the ghost, at the end. The frame moves into the list.
+
+        MetaTypeError for a frame of another type, FrameMisuse for another kernel's: the handle is still good.
+        """
         chain, mm = self._chain(), self._list._mm
-        if frame._type is not self._list._type:
+        if not isinstance(frame, UniqueFrame) or frame._type is not self._list._type:
             raise MetaTypeError(f"a list of {self._list._type.type_name()} cannot take {frame!r}")
         frame._check()
+        if frame._mm is not mm:
+            raise FrameMisuse("insert_before", frame.paddr, PAGE_SIZE, "a frame of another kernel",
+                              "one of this kernel")
         chain.insert(mm.slots.slot(frame.paddr), self._slot)
         frame.into_raw()
 

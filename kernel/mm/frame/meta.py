@@ -33,7 +33,7 @@ from kernel.errors import (
 )
 from kernel.mm.paging import META_SLOT_SIZE, PAGE_SIZE
 
-from .meta_type import AllocatorMeta, FrameMeta
+from .meta_type import AllocatorMeta, FrameMeta, refuse_allocators
 
 if TYPE_CHECKING:
     from kernel.mm.context import Mm
@@ -142,10 +142,11 @@ class MetaSlots:
         """Give the unused frame at `paddr` the metadata `meta` and `count` (1, or UNIQUE); its slot.
 
         The frame must have been handed out by the frame allocator, or be in the allocator's own hands
-        if `free`. Raises Unique, Busy or InUse when it is not unused, FrameMisuse when it is the wrong one's.
+        if `free`. Raises Unique, Busy or InUse when it is not unused, FrameMisuse when it is the wrong one's,
+        MetaTypeError when `meta` is not what its claimer may use.
         """
         slot = self.slot(paddr)
-        port = self._port
+        port, vtable = self._port, self._mm.types.vtable(type(meta))  # nothing may fail when the slot is busy
         was = port.compare_exchange(slot + REF_COUNT, UNUSED, BUSY)
         if was != UNUSED:
             if was == UNIQUE:
@@ -157,11 +158,13 @@ class MetaSlots:
             port.store(slot + REF_COUNT, UNUSED)
             raise FrameMisuse("claim", paddr, PAGE_SIZE, str(self.state(paddr)),
                               "a frame in the allocator's hands" if free else "one that the allocator handed out")
-        if free and not isinstance(meta, AllocatorMeta):
+        if isinstance(meta, AllocatorMeta) is not free:
             port.store(slot + REF_COUNT, UNUSED)
+            if not free:
+                refuse_allocators(type(meta))
             raise MetaTypeError(f"frame {paddr:#x} is free: only an allocator may claim it, with AllocatorMeta, "
                                 f"not {meta.type_name()}; everybody else asks FrameAllocOptions")
-        port.store(slot + VTABLE, self._mm.types.vtable(type(meta)))
+        port.store(slot + VTABLE, vtable)
         if meta.SIZE:
             port.write(slot, meta.to_bytes())
         port.store(slot + REF_COUNT, count)
@@ -250,8 +253,8 @@ class MetaSlots:
     def drop_last(self, paddr: int, slot: int, restore: int) -> None:
         """Make the busy frame at `paddr` unused and give it back to the allocator (`drop_last_in_place`).
 
-        UNUSED is published before the allocator hears of the frame. If the metadata's on_drop raises,
-        the count becomes `restore` again.
+        UNUSED is published before the allocator hears of the frame. If the metadata's on_drop raises, or the
+        slot has no type any more, the count becomes `restore` again.
         """
         self._drop_meta(paddr, slot, restore)
         self._port.store(slot + REF_COUNT, UNUSED)
@@ -259,17 +262,18 @@ class MetaSlots:
 
     def reset(self, paddr: int, slot: int) -> None:
         """Make the unique frame at `paddr` unused, in the allocator's hands, without telling the allocator."""
+        kind = self._mm.types.kind(self._port.load(slot + VTABLE))
         self._port.store(slot + REF_COUNT, BUSY)
-        if not issubclass(self._mm.types.kind(self._port.load(slot + VTABLE)), AllocatorMeta):
+        if not issubclass(kind, AllocatorMeta):
             self._drop_meta(paddr, slot, UNIQUE)
         self._port.store(slot + VTABLE, FREE)
         self._port.store(slot + REF_COUNT, UNUSED)
 
     def _drop_meta(self, paddr: int, slot: int, restore: int) -> None:
-        kind = self._mm.types.kind(self._port.load(slot + VTABLE))
-        if kind.on_drop is not FrameMeta.on_drop:
-            try:
+        try:
+            kind = self._mm.types.kind(self._port.load(slot + VTABLE))
+            if kind.on_drop is not FrameMeta.on_drop:
                 kind.at(self._port, slot).on_drop(self._mm, paddr)
-            except BaseException:
-                self._port.store(slot + REF_COUNT, restore)
-                raise
+        except BaseException:
+            self._port.store(slot + REF_COUNT, restore)
+            raise

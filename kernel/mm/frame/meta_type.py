@@ -77,6 +77,13 @@ class AllocatorMeta(FrameMeta):
                           "reset_as_unused by the allocator")
 
 
+def refuse_allocators(kind: type[FrameMeta]) -> None:
+    """MetaTypeError for AllocatorMeta: a frame that somebody holds would pass for a free one."""
+    if issubclass(kind, AllocatorMeta):
+        raise MetaTypeError(f"{kind.type_name()} is an allocator's: it marks frames that are free, and cannot be the "
+                            "metadata of one that was handed out")
+
+
 class Unit(AnyUFrameMeta):
     """No metadata: Rust's `()`, the metadata of frames from `FrameAllocOptions.alloc_frame`."""
 

@@ -210,8 +210,10 @@ class Segment(Handle, VmIo, Generic[M]):
 
     def into_dyn(self) -> Segment[FrameMeta]:
         """The same references with their type forgotten."""
+        self._check()
+        kind = self._mm.slots.kind(self._start)
         self._take()
-        return Segment._adopt(self._mm, self._start, self._end, self._mm.slots.kind(self._start))
+        return Segment._adopt(self._mm, self._start, self._end, kind)
 
     def downcast(self, kind: type[N]) -> Segment[N]:
         """The same references as a segment of metadata type `kind`.

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kernel.errors import CorruptionError, MetaTypeError
-from kernel.mm.port import MemoryPort
 from kernel.mm.statics import Statics
 
 from .meta_type import Accessible, AnyUFrameMeta, FrameMeta, Link
@@ -27,17 +26,20 @@ class TypeTable:
     """Registers metadata types on first use; `code_base` turns physical into kernel-code addresses."""
 
     def __init__(self, statics: Statics, code_base: int) -> None:
-        self._port: MemoryPort = statics.port
+        self._statics, self._port = statics, statics.port
         self._base = statics.area("meta_types", DESCRIPTOR_SIZE * CAPACITY)
         self._code_base = code_base
         self._vtables: dict[type[FrameMeta], int] = {}
         self._types: dict[int, type[FrameMeta]] = {}
 
     def vtable(self, kind: type[FrameMeta]) -> int:
-        """The vtable word of `kind`; MetaTypeError when the table is full or another type has the name."""
+        """The vtable word of `kind`; MetaTypeError if it is no metadata type, or another one has the name, or the
+        table is full."""
         known = self._vtables.get(kind)
         if known is not None:
             return known
+        if not issubclass(kind, FrameMeta):
+            raise MetaTypeError(f"{kind.__name__} is no type of frame metadata: it does not derive from FrameMeta")
         name = full_name(kind)
         raw = name.encode().ljust(NAME_SIZE, b"\0")
         if len(raw) > NAME_SIZE - 1 and raw[-1]:
@@ -95,6 +97,8 @@ class TypeTable:
             yield at + self._code_base, name, self._port.load_sized(at + 96, 2), layout
 
     def _write(self, kind: type[FrameMeta], raw: bytes, at: int) -> None:
+        if self._statics.sealed:
+            raise CorruptionError(f"metadata type {full_name(kind)} is not in the type table at {self._base:#x}")
         port = self._port
         port.write(at + LAYOUT_AT, _layout(kind).ljust(LAYOUT_SIZE, b"\0"))
         port.store_sized(at + 96, 2, kind.SIZE)

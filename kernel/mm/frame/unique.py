@@ -12,7 +12,7 @@ from kernel.mm.paging import PAGE_SIZE
 from .frame import Frame, require_untyped
 from .handle import Handle
 from .meta import BUSY, REF_COUNT, UNIQUE, VTABLE
-from .meta_type import Accessible, FrameMeta
+from .meta_type import Accessible, FrameMeta, refuse_allocators
 
 if TYPE_CHECKING:
     from kernel.mm.context import Mm
@@ -92,9 +92,13 @@ class UniqueFrame(Handle, Generic[M]):
         return self._mm.slots.kind(self._paddr).at(self._mm.port, self._mm.slots.base + (self._paddr >> 6))
 
     def repurpose(self, meta: N) -> UniqueFrame[N]:
-        """The same frame with other metadata: the old one is dropped. MetaTypeError for Accessible metadata."""
+        """The same frame with other metadata: the old one is dropped.
+
+        MetaTypeError for Accessible metadata, and for an allocator's.
+        """
         self._check()
         self.require_allowed(type(meta))
+        refuse_allocators(type(meta))
         mm, slot = self._mm, self._mm.slots.base + (self._paddr >> 6)
         vtable = mm.types.vtable(type(meta))
         mm.slots.kind(self._paddr).at(mm.port, slot).on_drop(mm, self._paddr)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-from kernel.errors import CorruptionError, InvalidArgs, KernelPanic
+from kernel.errors import CorruptionError, HeapMisuse, InvalidArgs, KernelPanic
 
 from .slab import SlabFinder
 from .slot import SLAB_SLOTS, HeapSlot, SlabSlot
@@ -41,9 +41,12 @@ class SlabSlotList:
         return not self._port.load(self.head)
 
     def push(self, slot: HeapSlot) -> None:
-        """Put a slot first; it is used up. KernelPanic if it is not a slab's, or has another size."""
+        """Put a slot first; it is used up. KernelPanic if it is not a slab's, or has another size; HeapMisuse for
+        another kernel's."""
         if not slot._held:
             slot._check()
+        if slot._mm is not self._mm:
+            raise HeapMisuse("push", slot._address, slot._info.size, "another kernel's slot", "one of this kernel")
         if slot._info is not self._info:
             if not isinstance(slot._info, SlabSlot):
                 raise KernelPanic(f"The slot does not come from a slab: {slot!r}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from kernel.errors import KernelPanic
-from kernel.mm.frame.frame import Frame
+from kernel.errors import KernelPanic, UseAfterMove
+from kernel.mm.frame.frame import Frame, require_frame
 from kernel.mm.frame.handle import Handle
 from kernel.mm.page_table.items import MappedItemRef
 from kernel.mm.page_table.pte import PageProperty
@@ -36,12 +36,15 @@ class KVirtArea(Handle):
         """An area of `area_size` bytes with `frames` mapped from `map_offset` on; it takes over their handles.
 
         KernelPanic if size or offset are no multiples of 4096, if the frames do not fit, or if no addresses
-        are left; NoMemory. The handles are still good then.
+        are left; FrameMisuse for another kernel's frame, UseAfterMove for a handle that is gone or comes twice;
+        NoMemory. The handles are still good then.
         """
         _require_aligned(area_size, map_offset)
         given = list(frames)
         for frame in given:
-            frame._check()
+            require_frame(frame, mm, "map_frames")
+        if len({id(frame) for frame in given}) != len(given):
+            raise UseAfterMove("map_frames takes over each handle once, and was given one of them twice")
         return cls._make(mm, area_size, map_offset, given, 0, len(given) * PAGE_SIZE, prop)
 
     @classmethod

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kernel.errors import KernelPanic
-from kernel.mm.frame.frame import Frame
+from kernel.mm.frame.frame import Frame, require_frame
 from kernel.mm.paging import ENTRIES, PAGE_SIZE
 
 from . import bulk, node
@@ -60,10 +60,12 @@ class CursorMut(Cursor):
         """Map `frame` at the cursor and move behind it; the mapping takes over the handle's count.
 
         KernelPanic at the range's end, or if something is mapped there; NoMemory if a table cannot be
-        allocated. The handle is still good then.
+        allocated; FrameMisuse for another kernel's frame. The handle is still good then.
         """
         if not self._held:
             self._gone()
+        if type(frame) is not Frame or frame._mm is not self._mm:
+            require_frame(frame, self._mm, "map")
         va = self._va
         if va >= self._end:
             raise KernelPanic(f"assertion failed: mapping at the end of the cursor's range, {va:#x}")

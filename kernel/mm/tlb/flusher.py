@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kernel.errors import KernelPanic
-from kernel.mm.frame.frame import Frame
+from kernel.mm.frame.frame import Frame, require_frame
 from kernel.mm.frame.handle import Handle
 from kernel.mm.paging import PAGE_SIZE
 
@@ -89,8 +89,9 @@ class TlbFlusher(Handle):
         self.push(op.start, op.pages)
 
     def issue_tlb_flush_with(self, op: TlbFlushOp, drop_after_flush: Frame[Any]) -> None:
-        """The same, and drop the frame when it has been done; takes over the handle."""
+        """The same, and drop the frame when it has been done; takes over the handle. FrameMisuse for another kernel's."""
         self._check()
+        require_frame(drop_after_flush, self._mm, "issue_tlb_flush_with")
         self._waiting.append(drop_after_flush.into_raw())
         self.push(op.start, op.pages)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from kernel.errors import AccessDenied, InvalidArgs, KernelPanic, MetaTypeError, PageTableError
-from kernel.mm.frame.frame import FrameRef, UFrame
+from kernel.mm.frame.frame import Frame, FrameRef, UFrame
 from kernel.mm.frame.handle import Handle
 from kernel.mm.frame.meta_type import AnyUFrameMeta
 from kernel.mm.io_mem import IoMem
@@ -139,10 +139,10 @@ class CursorMut(Cursor):
     def map(self, frame: UFrame, prop: PageProperty) -> None:
         """Map `frame` at the cursor and move behind it; the mapping takes over the handle's count.
 
-        MetaTypeError for a typed frame, KernelPanic at the range's end or if something is mapped there,
-        NoMemory. The handle is still good then.
+        MetaTypeError for a typed frame, FrameMisuse for another kernel's, KernelPanic at the range's end or if
+        something is mapped there, NoMemory. The handle is still good then.
         """
-        if not issubclass(frame._type, AnyUFrameMeta):
+        if isinstance(frame, Frame) and not issubclass(frame._type, AnyUFrameMeta):
             raise MetaTypeError(f"{frame} is typed: user space may map untyped frames only")
         self._map(frame, prop)
 
@@ -151,12 +151,15 @@ class CursorMut(Cursor):
 
         KernelPanic if length or offset is no multiple of 4096, or something is mapped there. InvalidArgs if the
         bytes are not all in `io_mem` (upstream maps those that are, and does not tell), if there are none, or
-        if `io_mem` is not of whole pages. NoMemory. Nothing is changed then.
+        if `io_mem` is not of whole pages. AccessDenied if it is RAM of this machine. NoMemory. Nothing is changed
+        then.
         """
         if (length | offset) & PAGE_SIZE - 1:
             raise KernelPanic(f"assertion failed: {length:#x} bytes from {offset:#x} are not whole pages")
         if length <= 0 or offset < 0 or offset + length > io_mem.size:
             raise InvalidArgs(f"{length:#x} bytes from {offset:#x} are not in I/O memory of {io_mem.size:#x} bytes")
+        if self._mm.port.touches(io_mem.paddr, io_mem.size):  # it was acquired from another kernel, or not at all
+            raise AccessDenied(f"{io_mem} has RAM in it, which is no I/O memory")
         if (io_mem.paddr | io_mem.size) & PAGE_SIZE - 1:
             raise InvalidArgs(f"I/O memory of {io_mem.size:#x} bytes at {io_mem.paddr:#x} is not of whole pages")
         self._check()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from kernel.errors import CorruptionError
 from kernel.mm.io_mem import IoMem
 from kernel.mm.layout import Layout
 from kernel.mm.page_table.config import UserPtConfig
@@ -36,17 +37,26 @@ class IoMemList:
 
     def __iter__(self) -> Iterator[IoMem]:
         load = self._mm.port.load
+        for at in self._records():
+            yield IoMem(load(at), load(at + SIZE_AT))
+
+    def _records(self) -> Iterator[int]:
+        """Physical addresses of the records, first to last; CorruptionError for a list that does not end."""
+        load, seen = self._mm.port.load, set[int]()
         record = load(self._head)
         while record:
+            if record in seen or not self._mm.heap.is_live(record, RECORD):
+                raise CorruptionError(f"the list of I/O memory at {self._head:#x} links to {record:#x}, which is no "
+                                      "record of it")
+            seen.add(record)
             at = record - self._linear
-            yield IoMem(load(at), load(at + SIZE_AT))
+            yield at
             record = load(at + NEXT_AT)
 
     def add(self, io_mem: IoMem) -> bool:
         """Add it at the end unless it is there; whether it was added. NoMemory."""
         port, word = self._mm.port, self._head
-        while record := port.load(word):
-            at = record - self._linear
+        for at in self._records():
             if port.load(at) == io_mem.paddr and port.load(at + SIZE_AT) == io_mem.size:
                 return False
             word = at + NEXT_AT
@@ -61,9 +71,10 @@ class IoMemList:
     def remove_last(self) -> None:
         """Take the last one off again."""
         port, word = self._mm.port, self._head
-        while (record := port.load(word)) and (following := port.load(record - self._linear + NEXT_AT)):
-            word, record = record - self._linear + NEXT_AT, following
-        if record:
+        for at in self._records():
+            if port.load(at + NEXT_AT):
+                word = at + NEXT_AT
+        if record := port.load(word):
             port.store(word, 0)
             self._mm.heap.dealloc(record, RECORD)
 

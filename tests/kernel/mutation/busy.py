@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from kernel import Kernel
-from kernel.mm import PAGE_SIZE, AnyUFrameMeta, FrameAllocOptions, FrameMeta, Layout, LinkedList
+from kernel.mm import PAGE_SIZE, AnyUFrameMeta, Frame, FrameAllocOptions, FrameMeta, Layout, LinkedList
 from kernel.mm.check import check
 from kernel.mm.fields import u64
 from kernel.mm.frame.handle import Handle
@@ -52,7 +53,7 @@ class Busy:
         frames, heap = mm.frame_allocator.inner, mm.heap.inner
         assert isinstance(frames, FrameAllocator) and isinstance(heap, HeapAllocator)
         self.frames, self.heap = frames, heap
-        self.frame = options.alloc_frame_with(CacheMeta(tag=7))
+        self.frame: Frame[Any] = options.alloc_frame_with(CacheMeta(tag=7))
         self.typed = options.alloc_frame_with(OwnedMeta(tag=8))
         self.unique = options.alloc_unique(OwnedMeta(tag=9))
         self.segment = options.alloc_segment(5)
@@ -72,14 +73,14 @@ class Busy:
         self.local = alloc_cpu_local(mm, u64, lambda cpu: cpu)
         self.space = VmSpace(mm)
         with self.space.cursor_mut(range(VA, VA + 64 * PAGE_SIZE)) as cursor:
-            cursor.map(options.alloc_frame(), USER)
+            cursor.map(options.alloc_frame().into_uframe(), USER)
             cursor.map(self.frame.clone(), USER)
             cursor.map_iomem(IoMem.acquire(mm, range(1 << 44, (1 << 44) + 2 * PAGE_SIZE)), USER, PAGE_SIZE, 0)
         with self.space.page_table.cursor_mut(range(HUGE_VA, HUGE_VA + (2 << 21))) as table:
             table.map_range(1 << 44, 2 << 21, USER)
         self.space.activate()
-        self.areas = [KVirtArea.map_frames(mm, 3 * PAGE_SIZE, 0, [options.alloc_frame()], PageProperty.new_kernel(PageFlags.R))
-                      for _ in range(3)]
+        kernel_r = PageProperty.new_kernel(PageFlags.R)
+        self.areas = [KVirtArea.map_frames(mm, 3 * PAGE_SIZE, 0, [options.alloc_frame()], kernel_r) for _ in range(3)]
         self.areas.pop(1).drop()
 
     def check(self) -> None:

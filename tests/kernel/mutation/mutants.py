@@ -40,7 +40,10 @@ def _of(module: str, *changes: tuple[str, str]) -> tuple[Mutant, ...]:
 BUDDY = (
     *_of("kernel.osdk.frame_allocator.buddy_set",
          ("store(right + ORDER, half)", "store(right + ORDER, half + 1)"),
-         ("            while at < last:\n                buddy", "            while at < last and order < 3:\n                buddy"),
+         ("            while at < last:\n"
+          "                buddy",
+          "            while at < last and order < 3:\n"
+          "                buddy"),
          ("head &= buddy", "head |= buddy"),
          ("store(its_list + SIZE, load(its_list + SIZE) - 1)", "pass"),
          ("            store(other + IN_LIST, 0)\n", ""),
@@ -82,13 +85,18 @@ SLAB = (
          ("meta.used = used ^ bit", "meta.used = used"),
          ("mm.port.fill(unit, UNIT_SIZE)", "pass")),
     *_of("kernel.osdk.heap_allocator.slab_cache",
-         ("                self.partial.remove(meta)\n                self.full.push_front(meta)", "                pass"),
+         ("                self.partial.remove(meta)\n"
+          "                self.full.push_front(meta)",
+          "                pass"),
          ("        if left:\n            if chain", "        if True:\n            if chain"),
          ("self._counter.add(-PAGE_SIZE)", "pass")),
     *_of("kernel.mm.heap.dispatch",
          ("size >= SMALL else port.load(word + LIVE) + (index >> 6 << 3)", "size >= SMALL else port.load(word + LIVE)"),
          ("min(layout.size, new_size))\n        self.dealloc(address, layout)", "min(layout.size, new_size))"),
-         ("        if self._map(new_layout) == info:\n            return address", "        if new_size < layout.size:\n            return address"),
+         ("        if self._map(new_layout) == info:\n"
+          "            return address",
+          "        if new_size < layout.size:\n"
+          "            return address"),
          ("min(layout.size, new_size)", "min(layout.size, new_size) // 2")),
     *_of("kernel.osdk.heap_allocator.cpu_cache",
          ("        port.store(self._bytes, left - size)\n", "")),
@@ -97,34 +105,45 @@ SLAB = (
 FRAME = (
     *_of("kernel.mm.frame.meta",
          ("        if was == 1:\n            self.drop_last", "        if was == 2:\n            self.drop_last"),
-         ("        if (port.load(slot + VTABLE) == FREE) is not free:\n            port.store(slot + REF_COUNT, UNUSED)",
+         ("        if (port.load(slot + VTABLE) == FREE) is not free:\n"
+          "            port.store(slot + REF_COUNT, UNUSED)",
           "        if (port.load(slot + VTABLE) == FREE) is not free:"),
          ("was = port.compare_exchange(slot + REF_COUNT, count, count + 1)", "was = count"),
-         ("            if count == BUSY:\n                raise Busy(f\"frame {paddr:#x} is busy\", paddr)\n            if count >=",
+         ("            if count == BUSY:\n"
+          "                raise Busy(f\"frame {paddr:#x} is busy\", paddr)\n"
+          "            if count >=",
           "            if count >="),
-         ("port.store_column(slot + REF_COUNT, 1, count, META_SLOT_SIZE)", "port.store_column(slot + REF_COUNT, 1, count - 1, META_SLOT_SIZE)"),
+         ("port.store_column(slot + REF_COUNT, 1, count, META_SLOT_SIZE)",
+          "port.store_column(slot + REF_COUNT, 1, count - 1, META_SLOT_SIZE)"),
          ("                self._port.store(slot + REF_COUNT, restore)\n                raise",
           "                raise")),
     *_of("kernel.mm.frame.segment",
          ("counts[last] = UNUSED", "pass"),
          ("port.store_column(column, counts + np.uint64(1), len(counts), META_SLOT_SIZE)", "pass"),
-         ("            for claimed in range(start, paddr, PAGE_SIZE):\n                mm.slots.drop_holder(claimed)", "            pass"),
+         ("            for claimed in range(start, paddr, PAGE_SIZE):\n"
+          "                mm.slots.drop_holder(claimed)",
+          "            pass"),
          ("self._add_holders(self._start + start, self._start + end)", "self._add_holders(self._start, self._end)")),
     *_of("kernel.mm.frame.frame",
          ("        self._mm.slots.add_holder(self._paddr)\n", ""),
-         ("        if mm.port.compare_exchange(slot + REF_COUNT, 1, BUSY) != 1:", "        if mm.port.compare_exchange(slot + REF_COUNT, 1, 1) != 1:"),
+         ("        if mm.port.compare_exchange(slot + REF_COUNT, 1, BUSY) != 1:",
+          "        if mm.port.compare_exchange(slot + REF_COUNT, 1, 1) != 1:"),
          ("            mm.port.store(slot + REF_COUNT, 1)\n            raise", "            raise"),
          ("        frame.drop()\n        return None", "        return None")),
     *_of("kernel.mm.frame.unique",
          ("+ REF_COUNT, 1)\n        return Frame._adopt", "+ REF_COUNT, 2)\n        return Frame._adopt")),
     *_of("kernel.mm.frame.allocator",
          ("                port.store(slot + VTABLE, TAKEN)\n", ""),
-         ("            self._mm.port.fill(paddr, PAGE_SIZE)\n", "            self._mm.port.fill(paddr, PAGE_SIZE - 8)\n")),
+         ("            self._mm.port.fill(paddr, PAGE_SIZE)\n",
+          "            self._mm.port.fill(paddr, PAGE_SIZE - 8)\n")),
     *_of("kernel.mm.frame.linked_list",
          ("port.store(before + PREV if before else head + BACK, here)", "port.store(head + BACK, here)"),
          ("        port.store(slot + IN_LIST, 0)\n", ""),
          ("        port.store(following_word, before)\n", ""),
-         ("        self._slot = following\n        return UniqueFrame", "        self._slot = 0\n        return UniqueFrame")),
+         ("        self._slot = following\n"
+          "        return UniqueFrame",
+          "        self._slot = 0\n"
+          "        return UniqueFrame")),
 )
 
 PAGE_TABLE = (
@@ -132,11 +151,16 @@ PAGE_TABLE = (
          ("port.store_sized(at, 2, port.load_sized(at, 2) + 1)", "pass"),
          ("port.store_sized(at, 2, port.load_sized(at, 2) - 1)", "pass"),
          ("node.add_children(mm, child, ENTRIES)", "pass"),
-         ("port.store_column(child, parts + np.uint64(pte), ENTRIES)", "port.store_column(child, parts * np.uint64(2) + np.uint64(pte), ENTRIES)"),
+         ("port.store_column(child, parts + np.uint64(pte), ENTRIES)",
+          "port.store_column(child, parts * np.uint64(2) + np.uint64(pte), ENTRIES)"),
          ("            fixed |= RSV1\n", "            pass\n"),
          ("        if not va & 0x1f_ffff:\n", "        if not va & 0x3f_ffff:\n"),
-         ("        port, table = self._port, self._path[1]\n        at = table + (va >> 9 & 0xff8)\n        if port.load(at) & VALID:",
-          "        port, table = self._port, self._path[1]\n        at = table + (va >> 9 & 0xff8)\n        if False:")),
+         ("        port, table = self._port, self._path[1]\n"
+          "        at = table + (va >> 9 & 0xff8)\n"
+          "        if port.load(at) & VALID:",
+          "        port, table = self._port, self._path[1]\n"
+          "        at = table + (va >> 9 & 0xff8)\n"
+          "        if False:")),
     *_of("kernel.mm.page_table.cursor",
          ("while self._level < self._guard_level and (va ^ self._va) >> SHIFT[self._level] + 9:", "while False:"),
          ("fits = not va & SIZE[level] - 1 and va + SIZE[level] <= end", "fits = not va & SIZE[level] - 1")),
@@ -146,11 +170,16 @@ PAGE_TABLE = (
          ("        for node in nodes:\n            mm.slots.drop_holder(node)\n        raise", "        raise")),
     *_of("kernel.mm.page_table.locking",
          ("            for made in chain[:-1]:\n                node.unlock(mm, made)\n", ""),
-         ("        for child, low, high in reversed(_children(mm, table, level, start, end)):\n            unlock_range(mm, child, level - 1, low, high)\n",
+         ("        for child, low, high in reversed(_children(mm, table, level, start, end)):\n"
+          "            unlock_range(mm, child, level - 1, low, high)\n",
           "        pass\n")),
     *_of("kernel.mm.page_table.bulk",
          ("            node.add_children(self._mm, table, count)\n            self._runs", "            self._runs"),
-         ("        except BaseException:\n            self._undo()\n            raise", "        except BaseException:\n            raise")),
+         ("        except BaseException:\n"
+          "            self._undo()\n"
+          "            raise",
+          "        except BaseException:\n"
+          "            raise")),
     *_of("kernel.mm.tlb.flusher",
          ("                    tlb.sfence_page(page)\n", "                    pass\n"),
          ("                tlb.remote_sfence(start, pages * PAGE_SIZE)\n", "                pass\n"),

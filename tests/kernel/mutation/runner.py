@@ -49,7 +49,8 @@ class MutantFinder(importlib.abc.MetaPathFinder):
     def __init__(self, mutant: Mutant) -> None:
         self.mutant = mutant
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(self, fullname: str, path: Sequence[str] | None,
+                  target: ModuleType | None = None) -> ModuleSpec | None:
         """Only for the module that is changed."""
         if fullname != self.mutant.module:
             return None
@@ -105,7 +106,7 @@ def try_mutant(group: Group, mutant: Mutant | None) -> str:
         answer = "died"
         try:
             signal.alarm(SECONDS)
-            sys.stderr = sys.stdout = open(os.devnull, "w")
+            sys.stderr = sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - to the end
             if mutant is not None:
                 sys.meta_path.insert(0, MutantFinder(mutant))
             answer = run_histories(group)

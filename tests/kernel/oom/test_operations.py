@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -22,8 +23,8 @@ from kernel.mm import (
 from kernel.mm.fields import u64
 from kernel.mm.frame.meta_type import EarlyAllocatedFrameMeta, Link
 from kernel.mm.heap.box import HeapBox
-from kernel.mm.heap.slab import SLAB_SLOTS, Slab
-from kernel.mm.heap.slot import HeapSlot
+from kernel.mm.heap.slab import Slab
+from kernel.mm.heap.slot import SLAB_SLOTS, HeapSlot
 from kernel.mm.io_mem import IoMem
 from kernel.mm.kspace.kvirt_area import KVirtArea
 from kernel.mm.page_table.boot_pt import BootPageTable
@@ -58,7 +59,7 @@ def trial() -> Iterator[Trial]:
     made.kernel.close()
 
 
-# --- frames and segments ------------------------------------------------------------------------------------------------
+# --- frames and segments ---------------------------------------------------------------------------------------------
 
 
 def test_a_frame(trial: Trial) -> None:
@@ -111,7 +112,7 @@ def test_a_segment_whose_metadata_runs_out_of_memory(trial: Trial, at: int) -> N
     assert trial.fails_cleanly(act, undo=undo) >= 1
 
 
-# --- the heap -----------------------------------------------------------------------------------------------------------
+# --- the heap --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [8, 16, 32, 64, 256, 2048, 2049, 4096, 100_000])
@@ -124,7 +125,10 @@ def test_a_heap_object_of_an_empty_heap(trial: Trial, size: int) -> None:
         trial.mm.heap.dealloc(trial.objects.pop(), layout)
         trial.mm.heap.inner.reclaim()  # type: ignore[attr-defined]
 
-    assert trial.fails_cleanly(lambda: trial.objects.append(trial.mm.heap.alloc(layout)), undo=undo, may_manage=True) >= 1
+    def act() -> None:
+        trial.objects.append(trial.mm.heap.alloc(layout))
+
+    assert trial.fails_cleanly(act, undo=undo, may_manage=True) >= 1
 
 
 @pytest.mark.parametrize("size", [8, 64, 2048])
@@ -145,7 +149,8 @@ def test_many_heap_objects(trial: Trial, size: int) -> None:
     trial.check()
 
 
-@pytest.mark.parametrize(("old", "new"), [(8, 16), (60, 5000), (5000, 60), (5000, 50_000), (50_000, 5000), (2048, 4096)])
+@pytest.mark.parametrize(("old", "new"), [(8, 16), (60, 5000), (5000, 60), (5000, 50_000), (50_000, 5000),
+                                          (2048, 4096)])
 def test_realloc_keeps_the_old_object(trial: Trial, old: int, new: int) -> None:
     layout = Layout(old)
     address = trial.mm.heap.alloc(layout)
@@ -236,7 +241,7 @@ def test_a_list_whose_head_cannot_be_allocated(trial: Trial) -> None:
     assert trial.fails_cleanly(act, undo=undo, may_manage=True) >= 1
 
 
-# --- page tables --------------------------------------------------------------------------------------------------------
+# --- page tables -----------------------------------------------------------------------------------------------------
 
 
 def drop_space(trial: Trial, space: VmSpace) -> None:
@@ -273,7 +278,7 @@ def test_mapping_frames(trial: Trial, pages: int) -> None:
     """The tables on the way to a page; the frame stays its owner's."""
     space = VmSpace(trial.mm)
     trial.hold(space)
-    frame = FrameAllocOptions(trial.mm).alloc_frame()
+    frame: Frame[Any] = FrameAllocOptions(trial.mm).alloc_frame()
     trial.hold(frame)
     whole = range(0, 1 << 40)
 
@@ -405,10 +410,8 @@ def test_a_kernel_virtual_area(trial: Trial, tracked: bool) -> None:
         while met:
             trial.check()
             trial.refusals.after, trial.refusals.lasting = after, lasting
-            try:
+            with suppress(NoMemory):
                 act()
-            except NoMemory:
-                pass
             met, trial.refusals.after = trial.refusals.met, None
             trial.check()
             if made:
@@ -463,7 +466,7 @@ def test_the_boot_page_table_after_the_metadata(trial: Trial) -> None:
     trial.check()
 
 
-# --- and at the very end of memory ----------------------------------------------------------------------------------------
+# --- and at the very end of memory -----------------------------------------------------------------------------------
 
 
 def test_the_last_page_can_be_had_and_all_come_back(trial: Trial) -> None:

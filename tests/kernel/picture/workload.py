@@ -184,7 +184,7 @@ class Workload:
         assert states == expected
         assert [area.start for area in picture.areas] == sorted(area.start for area in self.areas)
         assert {area.size for area in picture.areas} <= {8 * PAGE}
-        free = picture.buddy.ranges()
+        free = picture.buddy.survey.ranges()
         assert sum(size for _, size, _ in free) == picture.buddy.free == picture.usage.free * PAGE
         assert not {paddr for start, size, _ in free for paddr in range(start, start + size, PAGE)} & set(states)
         self._compare_heap(picture)

@@ -129,7 +129,7 @@ class FramesPart(Part):
         for handle in self.holders():
             handle.drop()
         for things in (self.frames, self.uniques, self.segments, self.lists):
-            things.clear()  # type: ignore[attr-defined]
+            things.clear()
         self.tags.clear()
         self.stamps.clear()
 
@@ -299,7 +299,7 @@ class FramesPart(Part):
 
     def dyn(self, draw: Draw) -> None:
         """Forget a type and find it again, or not the wrong one."""
-        things: list[Any] = draw.pick([self.frames, self.segments])  # type: ignore[list-item]
+        things: list[Any] = draw.pick([self.frames, self.segments])
         if things:
             thing = draw.take(things).into_dyn()
             kind = thing._type
@@ -309,9 +309,11 @@ class FramesPart(Part):
             things.append(thing.downcast(kind))
 
     def raw(self, draw: Draw) -> None:
-        for things, kind in ((self.frames, Frame), (self.segments, Segment), (self.uniques, UniqueFrame)):
+        kinds: list[tuple[list[Any], Any]] = [(self.frames, Frame), (self.segments, Segment),
+                                              (self.uniques, UniqueFrame)]
+        for things, kind in kinds:
             if things and draw.chance(2):
-                things.append(kind.from_raw(self.mm, draw.take(things).into_raw()))  # type: ignore[attr-defined, arg-type]
+                things.append(kind.from_raw(self.mm, draw.take(things).into_raw()))
 
     def _count(self, paddr: int) -> int:
         return (sum(frame.paddr == paddr for frame in self.frames)
@@ -339,7 +341,7 @@ class FramesPart(Part):
     def repurpose(self, draw: Draw) -> None:
         if self.uniques:
             kind, tag = draw.pick([OwnedMeta, OtherMeta, ListedMeta, CacheMeta]), self._tag()
-            unique = draw.take(self.uniques).repurpose(kind(tag=tag))
+            unique: UniqueFrame[Any] = draw.take(self.uniques).repurpose(kind(tag=tag))
             self.tags[unique.paddr] = tag
             assert unique.meta.tag == tag
             self.uniques.append(unique)
@@ -354,7 +356,8 @@ class FramesPart(Part):
         if self.uniques and draw.chance(3):
             return draw.pick(self.uniques).paddr
         if draw.chance(8):
-            return draw.pick([slots.max_paddr, slots.first_paddr - PAGE_SIZE, slots.first_paddr + 8, 1 << 62, -PAGE_SIZE])
+            return draw.pick([slots.max_paddr, slots.first_paddr - PAGE_SIZE, slots.first_paddr + 8, 1 << 62,
+                              -PAGE_SIZE])
         return slots.first_paddr + draw.below((slots.max_paddr - slots.first_paddr) >> 12) * PAGE_SIZE
 
     def access(self, draw: Draw) -> None:
@@ -420,7 +423,7 @@ class FramesPart(Part):
 
     def contents(self, draw: Draw) -> None:
         """Untyped frames keep what is written, typed ones show nothing; metadata keeps its tag."""
-        frames: list[Any] = draw.pick([self.frames, self.uniques])  # type: ignore[list-item]
+        frames: list[Any] = draw.pick([self.frames, self.uniques])
         if not frames:
             return
         frame = draw.pick(frames)

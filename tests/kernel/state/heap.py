@@ -9,8 +9,8 @@ from kernel.errors import HeapMisuse, InvalidArgs, KernelPanic, NoMemory, UseAft
 from kernel.mm import PAGE_SIZE, Layout
 from kernel.mm.frame.handle import Handle
 from kernel.mm.heap.box import HeapBox
-from kernel.mm.heap.slab import SLAB_SLOTS, Slab
-from kernel.mm.heap.slot import HeapSlot
+from kernel.mm.heap.slab import Slab
+from kernel.mm.heap.slot import SLAB_SLOTS, HeapSlot
 from kernel.mm.io.pod import PodType
 from kernel.mm.fields import u32, u64
 from kernel.osdk.heap_allocator.cpu_local_box import CpuLocalBox, alloc_cpu_local
@@ -82,7 +82,7 @@ class HeapPart(Part):
                 slab.dealloc(slot)
             slab.drop()
         for things in (self.used, self.boxes, self.locals, self.slabs):
-            things.clear()  # type: ignore[attr-defined]
+            things.clear()
 
     # --- objects ----------------------------------------------------------------------------------------------------
 

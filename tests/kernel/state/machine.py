@@ -72,7 +72,8 @@ class StateMachine(RuleBasedStateMachine):
             Choices(self.PAGING, CountedFrames, watchdog_lines=None), memory=self.MEMORY, harts=self.HARTS)
         self.mm = self.kernel.mm
         self.parts = [part(self.kernel) for part in self.PARTS]
-        self.table = [operation for part in self.parts for operation in part.operations() for _ in range(operation.weight)]
+        operations = [operation for part in self.parts for operation in part.operations()]
+        self.table = [operation for operation in operations for _ in range(operation.weight)]
         settle(self.kernel)
         self.start = free_size(self.mm)
         self.whole = largest_blocks(self.kernel)
@@ -139,7 +140,6 @@ class StateMachine(RuleBasedStateMachine):
             take_everything(self.kernel)
         finally:
             self.kernel.close()
-            gc.collect()
 
 
 def settle(kernel: Kernel) -> None:
@@ -183,6 +183,7 @@ def run_machine(machine: type[StateMachine], examples: int, steps: int = STEPS) 
     """Run `examples` histories of `steps` batches, the same ones at each run; what ran."""
     machine.TALLY = Tally()
     run_state_machine_as_test(machine, settings=settings(
-        max_examples=examples, stateful_step_count=steps, derandomize=True, database=None, deadline=None, report_multiple_bugs=False,
-        phases=(Phase.generate, Phase.shrink), suppress_health_check=list(HealthCheck)))
+        max_examples=examples, stateful_step_count=steps, derandomize=True, database=None, deadline=None,
+        report_multiple_bugs=False, phases=(Phase.generate, Phase.shrink), suppress_health_check=list(HealthCheck)))
+    gc.collect()
     return machine.TALLY

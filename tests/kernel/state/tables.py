@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kernel import Kernel
 from kernel.cpu.probe import Fault, Probe
 from kernel.errors import AccessDenied, InvalidArgs, KernelPanic, LockHeld, NoMemory, PageFault, PageTableError
-from kernel.mm import PAGE_SIZE, Frame, FrameAllocOptions, Unit
+from kernel.mm import PAGE_SIZE, Frame, FrameAllocOptions
 from kernel.mm.frame.handle import Handle
 from kernel.mm.io_mem import IoMem
 from kernel.mm.kspace.kvirt_area import KVirtArea
@@ -65,7 +65,7 @@ class TablesPart(Part):
         super().__init__(kernel)
         self.spaces: list[Space] = []
         self.areas: list[Area] = []
-        self.frames: list[Frame[Unit]] = []
+        self.frames: list[Frame[Any]] = []
         self.probe = Probe(kernel.smp)
         self.active: dict[int, Space] = {}
         # Over the edges of tables of each level, and at both ends of user space.
@@ -106,7 +106,7 @@ class TablesPart(Part):
         for frame in self.frames:
             frame.drop()
         for things in (self.spaces, self.areas, self.frames, self.active):
-            things.clear()  # type: ignore[attr-defined]
+            things.clear()
 
     # --- spaces -----------------------------------------------------------------------------------------------------
 
@@ -187,7 +187,8 @@ class TablesPart(Part):
             del each.pages[page]
         for page in touched:
             for cpu in self._cpus(each):
-                assert isinstance(self.probe.load(cpu, page, user=self._is_user(page)), Fault), f"CPU {cpu} still reads {page:#x}"
+                found = self.probe.load(cpu, page, user=self._is_user(page))
+                assert isinstance(found, Fault), f"CPU {cpu} still reads {page:#x}"
 
     def _cpus(self, each: Space) -> list[int]:
         """The CPUs that the space is active on."""
@@ -213,7 +214,8 @@ class TablesPart(Part):
             end = va + count * PAGE_SIZE
             expected = sorted(page for page in each.pages if va <= page < end)
             self._touch(each, [page for page in expected if each.pages[page].ram][:3])
-            while (changed := cursor.protect_next(end - cursor.virt_addr, lambda _, cache: (prop.flags, cache))) is not None:
+            while (changed := cursor.protect_next(end - cursor.virt_addr,
+                                                  lambda _, cache: (prop.flags, cache))) is not None:
                 assert changed == range(expected[0], expected[0] + PAGE_SIZE)
                 page = expected.pop(0)
                 each.pages[page] = each.pages[page]._replace(flags=prop.flags)
@@ -263,8 +265,7 @@ class TablesPart(Part):
                     if va + PAGE_SIZE == span.stop:
                         break
                     cursor.jump(va + PAGE_SIZE)
-            assert found == sorted(each.pages), (f"found and not mapped {[hex(x) for x in sorted(set(found) - set(each.pages))][:4]}, "
-                                                 f"mapped and not found {[hex(x) for x in sorted(set(each.pages) - set(found))][:4]}")
+            assert [hex(va) for va in found] == [hex(va) for va in sorted(each.pages)]
 
     def _nothing_mapped(self, each: Space, pages: range) -> None:
         """A mapping that failed left nothing behind."""
@@ -367,7 +368,8 @@ class TablesPart(Part):
             return
         each = draw.pick(self.spaces)
         base, va, count = self._window(draw)
-        start, end = draw.pick([(va, va + count * PAGE_SIZE), (0, 1 << 30), (base, base + WINDOW * PAGE_SIZE), self._huge(draw)])
+        start, end = draw.pick([(va, va + count * PAGE_SIZE), (0, 1 << 30), (base, base + WINDOW * PAGE_SIZE),
+                                self._huge(draw)])
         try:
             cursor = each.space.page_table.cursor_mut(range(start, end))
         except NoMemory:
@@ -421,7 +423,7 @@ class TablesPart(Part):
             return
         found = self.probe.load(self.mm.cpu, va, user=self._is_user(va))
         if page is None:
-            assert isinstance(found, Fault), f"{va:#x} is not mapped, and the hart reads {found:#x}: a stale translation"
+            assert isinstance(found, Fault), f"{va:#x} is not mapped, and the hart reads {found:#x}: stale"
         else:
             assert not isinstance(found, Fault), f"{va:#x} is mapped: {found}"
             assert found == self.mm.port.load(page.paddr)
@@ -477,7 +479,8 @@ class TablesPart(Part):
             assert good < count
             return
         assert good == count
-        assert data == b"".join(self.mm.port.read(each.pages[va + i * PAGE_SIZE].paddr, PAGE_SIZE) for i in range(count))
+        paddrs = [each.pages[va + i * PAGE_SIZE].paddr for i in range(count)]
+        assert data == b"".join(self.mm.port.read(paddr, PAGE_SIZE) for paddr in paddrs)
 
     # --- kernel virtual areas ---------------------------------------------------------------------------------------
 

@@ -165,3 +165,14 @@ def test_the_kernel_ends_by_the_firmwares_shutdown() -> None:
     with pytest.raises(CpuNotReady):
         kernel.log("still there?")
     del frame  # its memory is gone with the machine: no warning
+
+
+def test_attach_refuses_books_of_another_allocator() -> None:
+    class Mine(FrameAllocator):
+        __slots__ = ()
+
+    choices = Choices(frame_allocator=Mine)
+    with boot(choices) as kernel:
+        with pytest.raises(BootError, match="has the frame allocator Mine, not FrameAllocator"):
+            Kernel.attach(kernel.machine)
+        check(Kernel.attach(kernel.machine, choices).mm)

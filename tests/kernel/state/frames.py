@@ -122,6 +122,14 @@ class FramesPart(Part):
             Operation(self.misuse, 3), Operation(self.pinned, 1),
         ]
 
+    def begin(self) -> None:
+        self.lists.append((LinkedList(self.mm, ListedMeta), []))
+        for _ in range(4):
+            frame = FrameAllocOptions(self.mm).alloc_unique(ListedMeta(tag=self._tag()))
+            self.tags[frame.paddr] = self.next_tag
+            self.lists[0][1].append(frame.paddr)
+            self.lists[0][0].push_back(frame)
+
     def holders(self) -> list[Handle]:
         return [*self.frames, *self.uniques, *self.segments, *(each for each, _ in self.lists)]
 
@@ -519,7 +527,7 @@ class FramesPart(Part):
             assert place == len(model)
 
     def drop_list(self, draw: Draw) -> None:
-        if self.lists:
+        if self.lists and draw.chance(3):
             draw.take(self.lists)[0].drop()
 
     # --- against the rules ------------------------------------------------------------------------------------------

@@ -123,6 +123,14 @@ def test_commands_print_what_the_page_says(page: str, tmp_path: Path) -> None:
         pytest.skip(f"all but the blocks that need: {', '.join(sorted(needed))}")
 
 
+def test_a_session_goes_on_and_is_compared_with_what_the_page_shows(tmp_path: Path) -> None:
+    with session() as names:
+        talk(">>> number = 41\n", tmp_path, names)
+        talk(">>> number + 1\n42\n", tmp_path, names)
+        with pytest.raises(AssertionError, match="Failed example"):
+            talk(">>> number + 1\n43\n", tmp_path, names)
+
+
 def test_python_in_the_readme_runs(tmp_path: Path) -> None:
     prepare(tmp_path)
     (code,) = (body for kind, _, body in FENCE.findall((ROOT / "README.md").read_text()) if kind == "python")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self
@@ -16,7 +17,7 @@ class Handle:
     """A move-only handle: `drop()` or a `with` block releases what it holds; any use after that raises UseAfterMove.
 
     A handle that is garbage-collected while it still holds something releases it and warns
-    ResourceWarning, as an open file does.
+    ResourceWarning, as an open file does; at the interpreter's end the machine goes with it, and nothing is said.
     """
 
     __slots__ = ("_held", "_mm")
@@ -76,7 +77,7 @@ class Handle:
         raise TypeError(f"a {type(self).__name__} cannot be pickled")
 
     def __del__(self) -> None:
-        if getattr(self, "_held", False) and not self._mm.closed:
+        if getattr(self, "_held", False) and not self._mm.closed and not sys.is_finalizing():
             what = repr(self)
             self._held = False
             self._release()

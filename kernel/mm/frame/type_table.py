@@ -73,7 +73,7 @@ class TypeTable:
         if (at - self._base) % DESCRIPTOR_SIZE or not 0 <= at - self._base < DESCRIPTOR_SIZE * CAPACITY:
             raise CorruptionError(f"vtable word {vtable:#x} points to no metadata type "
                                   f"(they are at {self._base + self._code_base:#x})")
-        name = self._port.read(at, NAME_SIZE).rstrip(b"\0").decode(errors="replace")
+        name = self._port.read(at, NAME_SIZE).partition(b"\0")[0].decode(errors="replace")
         if not name:
             raise CorruptionError(f"vtable word {vtable:#x} points to an empty place of the type table")
         for kind in declared():

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kernel.errors import CorruptionError
 from kernel.mm.paging import ENTRIES, MASK64
 
 from . import node
@@ -21,6 +22,9 @@ from .pte import PPN_MASK, SHIFT, SIZE, VALID, is_table, table_pte
 
 if TYPE_CHECKING:
     from kernel.mm.context import Mm
+
+ATTEMPTS = 1000
+"""How often a guard node may go stray before it is locked. Each time, another cursor must have detached it."""
 
 
 def guard_level(mm: Mm, start: int, end: int) -> int:
@@ -39,13 +43,16 @@ def lock_range(mm: Mm, config: type[PageTableConfig], root: int, start: int, end
 
     Tables on the way to the guard node that are not there are made if `make_tables`; otherwise the last one
     that is there becomes the guard node. LockHeld if a cursor overlaps and `spin` is None; NoMemory if a
-    node on the way cannot be allocated. Nothing is locked or changed then.
+    node on the way cannot be allocated; CorruptionError if the guard node is stray, and is still found from
+    the root. Nothing is locked or changed then.
     """
-    while True:
-        guard = _lock_guard_node(mm, config, root, start, end, spin, make_tables)
-        if guard is not None:
+    for _ in range(ATTEMPTS):
+        table, level = _lock_guard_node(mm, config, root, start, end, spin, make_tables)
+        if level:
             break
-    table, level = guard
+    else:
+        raise CorruptionError(f"the page-table node at {table:#x} is marked as detached, but the root at {root:#x} "
+                              "leads to it")
     locked = [table]
     try:
         _lock_below(mm, table, level, start, end, spin, locked)
@@ -53,12 +60,12 @@ def lock_range(mm: Mm, config: type[PageTableConfig], root: int, start: int, end
         for taken in reversed(locked):
             node.unlock(mm, taken)
         raise
-    return guard
+    return table, level
 
 
 def _lock_guard_node(mm: Mm, config: type[PageTableConfig], root: int, start: int, end: int,
-                     spin: node.Spin | None, make_tables: bool) -> tuple[int, int] | None:
-    """Find and lock the guard node, making the tables on the way to it. None: it went stray, try again."""
+                     spin: node.Spin | None, make_tables: bool) -> tuple[int, int]:
+    """Find and lock the guard node, making the tables on the way to it. Level 0: it went stray, try again."""
     port = mm.port
     table, level, target = root, mm.paging.levels, guard_level(mm, start, end)
     while level > target:
@@ -75,7 +82,7 @@ def _lock_guard_node(mm: Mm, config: type[PageTableConfig], root: int, start: in
         node.lock(mm, table, spin)
         try:
             if node.is_stray(mm, table):
-                return None
+                return table, 0
             if port.load(entry) & VALID:
                 continue  # another cursor was faster
             chain = node.alloc_chain(mm, config, level - 1, target, start)
@@ -89,7 +96,7 @@ def _lock_guard_node(mm: Mm, config: type[PageTableConfig], root: int, start: in
     node.lock(mm, table, spin)
     if node.is_stray(mm, table):
         node.unlock(mm, table)
-        return None
+        return table, 0
     return table, level
 
 

@@ -52,7 +52,8 @@ def buddyinfo(
     shown = max([FEWEST, *(order + 1 for order, count in enumerate(picture.counts) if count)])
     orders = [str(order) for order in range(shown)]
     print_table(("pool", "free", *orders), [
-        (pool.name, amount(pool.total_size), *(str(pool.counts[k]) if k < len(pool.counts) else "-" for k in range(shown)))
+        (pool.name, amount(pool.total_size),
+         *(str(pool.counts[k]) if k < len(pool.counts) else "-" for k in range(shown)))
         for pool in picture.pools])
     shapes = sorted({cache.pages for cache in picture.caches})
     cpus = sorted({cache.cpu for cache in picture.caches})

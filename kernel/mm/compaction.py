@@ -57,16 +57,15 @@ def map_movable(space: VmSpace, vaddr: int, prop: PageProperty) -> int:
     NoMemory, and what `CursorMut.map` raises.
     """
     mm = space._mm
-    frame = FrameAllocOptions(mm).alloc_frame_with(MovableMeta(space=space.root_paddr, vaddr=vaddr))
+    meta = MovableMeta(space=space.root_paddr, vaddr=vaddr)
+    frame = FrameAllocOptions(mm).alloc_frame_with(meta).into_uframe()
     paddr = frame.paddr
     try:
         with space.cursor_mut(range(vaddr, vaddr + PAGE_SIZE)) as cursor:
-            cursor.map(frame.into_uframe(), prop)
+            cursor.map(frame, prop)
     except BaseException:
-        if frame.held:
+        if frame.held:  # otherwise the mapping has it
             frame.drop()
-        else:
-            mm.slots.drop_holder(paddr)
         raise
     return paddr
 
@@ -88,10 +87,14 @@ def compact(mm: Mm, start: int, end: int) -> Compaction:
                 rejected.append(target)
                 target = FrameAllocOptions(mm).zeroed(False).alloc_frame_with(MovableMeta())
             to = target.paddr
-            if _move(mm, paddr, target):
+            try:
+                done = _move(mm, paddr, target)
+            finally:
+                if target.held:
+                    target.drop()
+            if done:
                 moved.append((paddr, to))
             else:
-                target.drop()
                 stayed.append(paddr)
     except NoMemory:
         raise NoMemory(f"no free frame outside of {start:#x}-{end:#x} to move to; {len(moved)} were moved") from None

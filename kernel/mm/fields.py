@@ -208,7 +208,10 @@ class Nested(Field):
 
 
 class Struct:
-    """A struct of declared fields; fields not named at construction are 0. Subclasses append fields."""
+    """A struct of declared fields; fields not named at construction are 0. Subclasses append fields.
+
+    TypeError for a field that would hide something else: `address`, an inherited field, a method.
+    """
 
     SIZE: ClassVar[int] = 0
     ALIGN: ClassVar[int] = 1
@@ -226,8 +229,11 @@ class Struct:
         fields = list(cls.FIELDS)
         end = fields[-1].offset + fields[-1].size if fields else 0
         align = cls.ALIGN
-        for field in vars(cls).values():
+        for name, field in vars(cls).items():
             if isinstance(field, Field):
+                if any(hasattr(base, name) for base in cls.__bases__):
+                    raise TypeError(f"{cls.__name__}.{name}: the name is taken, by what every "
+                                    f"{cls.__bases__[0].__name__} has")
                 field.offset = -(-end // field.align) * field.align
                 end = field.offset + field.size
                 align = max(align, field.align)

@@ -11,12 +11,15 @@ The metadata slots stay; only memory that had slots at boot can be unplugged and
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from kernel.errors import FrameMisuse, InvalidArgs
 from kernel.mm.compaction import Compaction, compact
-from kernel.mm.frame.meta import REF_COUNT, TAKEN, UNUSED, VTABLE
-from kernel.mm.frame.meta_type import FrameMeta
+from kernel.mm.frame.meta import FREE, REF_COUNT, TAKEN, UNIQUE, UNUSED, VTABLE
+from kernel.mm.frame.meta_type import AllocatorMeta, FrameMeta
 from kernel.mm.paging import META_SLOT_SIZE, PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -36,8 +39,7 @@ def offline(mm: Mm, paddr: int, size: int) -> Compaction:
     _require_range(mm, paddr, size)
     moved = compact(mm, paddr, paddr + size)
     if not mm.frame_allocator.take_range(paddr, size):
-        counts = mm.port.load_column(mm.slots.slot(paddr) + REF_COUNT, size >> 12, META_SLOT_SIZE)
-        used = paddr + int((counts != UNUSED).argmax()) * PAGE_SIZE
+        used = next(_in_use(mm, paddr, size), paddr)
         raise FrameMisuse("offline", paddr, size, f"{used:#x} is {mm.slots.state(used)}", "free or movable frames")
     mm.slots.claim_range(paddr, paddr + size, OfflineMemoryMeta())
     return moved
@@ -58,6 +60,17 @@ def online(mm: Mm, paddr: int, size: int) -> None:
     mm.port.store_column(slot + VTABLE, TAKEN, count, META_SLOT_SIZE)
     mm.port.store_column(slot + REF_COUNT, UNUSED, count, META_SLOT_SIZE)
     mm.frame_allocator.add_free_memory(paddr, size)
+
+
+def _in_use(mm: Mm, paddr: int, size: int) -> Iterator[int]:
+    """The frames that the allocator does not have: neither free, nor the head of free memory."""
+    slot, count = mm.slots.slot(paddr), size >> 12
+    counts = mm.port.load_column(slot + REF_COUNT, count, META_SLOT_SIZE)
+    free = (counts == UNUSED) & (mm.port.load_column(slot + VTABLE, count, META_SLOT_SIZE) == FREE)
+    for index in np.flatnonzero(~free).tolist():
+        frame = paddr + index * PAGE_SIZE
+        if counts[index] != UNIQUE or not issubclass(mm.slots.kind(frame), AllocatorMeta):
+            yield frame
 
 
 def _require_range(mm: Mm, paddr: int, size: int) -> None:

@@ -1,4 +1,4 @@
-"""A frame allocator's free memory looked at piece by piece: a second opinion on what kernel.mm.check says by columns."""
+"""A frame allocator's free memory piece by piece: a second opinion on what kernel.mm.check says by columns."""
 
 from __future__ import annotations
 

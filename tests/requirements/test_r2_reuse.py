@@ -184,6 +184,18 @@ def test_r2_5_an_allocator_that_loops_is_stopped_and_named() -> None:
         check(kernel.mm, [])
 
 
+def test_r2_5_so_is_one_that_loops_when_it_is_given_memory() -> None:
+    class Greedy(FrameAllocator):
+        __slots__ = ()
+
+        def add_free_memory(self, paddr: int, size: int) -> None:
+            while True:
+                size += 1
+
+    with pytest.raises(AllocatorHung, match="Greedy: add_free_memory did not end within 1000 lines"):
+        boot(Choices(frame_allocator=Greedy, watchdog_lines=1000))
+
+
 def test_r2_5_it_is_stopped_at_the_same_place_every_time() -> None:
     places = []
     for _ in range(2):

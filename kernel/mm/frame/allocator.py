@@ -15,7 +15,7 @@ An allocator written by others also has a budget of lines (`Watchdog`): a loop b
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 from kernel.errors import AllocatorFault, FrameMisuse, InvalidArgs, KernelPanic, NoMemory
 from kernel.mm.layout import PAGE_LAYOUT, Layout
@@ -31,6 +31,8 @@ from .unique import UniqueFrame
 if TYPE_CHECKING:
     from kernel.mm.context import Mm
 
+A = ParamSpec("A")
+R = TypeVar("R")
 M = TypeVar("M", bound=FrameMeta)
 
 
@@ -71,11 +73,14 @@ class FrameDispatch:
     def __init__(self, mm: Mm, inner: GlobalFrameAllocator, watchdog: Watchdog | None = None) -> None:
         self._mm, self._port, self.inner, self.watchdog = mm, mm.port, inner, watchdog
         self.name = type(inner).__name__
-        self._alloc: Callable[[Layout], int | None] = inner.alloc
-        self._dealloc: Callable[[int, int], None] = inner.dealloc
-        if watchdog is not None:
-            self._alloc = lambda layout: watchdog.call(self.name, "alloc", inner.alloc, layout)
-            self._dealloc = lambda paddr, size: watchdog.call(self.name, "dealloc", inner.dealloc, paddr, size)
+        self._alloc, self._dealloc = self._guarded(inner.alloc), self._guarded(inner.dealloc)
+
+    def _guarded(self, call: Callable[A, R]) -> Callable[A, R]:
+        """A call of the allocator under the watchdog, if there is one."""
+        watchdog, name = self.watchdog, self.name
+        if watchdog is None:
+            return call
+        return lambda *args, **options: watchdog.call(name, call.__name__, call, *args, **options)
 
     def alloc(self, layout: Layout) -> int | None:
         """Physical address of `layout.size` bytes of unused frames, or None; the caller must claim them.
@@ -125,7 +130,7 @@ class FrameDispatch:
 
     def add_free_memory(self, paddr: int, size: int) -> None:
         """Give the allocator frames that it never had; FrameMisuse if one has a holder, or is its own already."""
-        self._give("add_free_memory", paddr, size, self.inner.add_free_memory)
+        self._give("add_free_memory", paddr, size, self._guarded(self.inner.add_free_memory))
 
     def take_range(self, paddr: int, size: int) -> bool:
         """Hand out exactly the frames of this range, for the caller to claim; False unless all of them are free.
@@ -134,7 +139,7 @@ class FrameDispatch:
         """
         if not isinstance(self.inner, TakesRanges):
             raise InvalidArgs(f"{self.name} cannot take a range of frames out of its free memory")
-        if not self.inner.take_range(paddr, size):
+        if not self._guarded(self.inner.take_range)(paddr, size):
             return False
         try:
             self._mm.slots.require_free("take_range", paddr, paddr + size)

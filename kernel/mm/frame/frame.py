@@ -62,6 +62,7 @@ class Frame(Handle, VmIo, Generic[M]):
     @property
     def paddr(self) -> int:
         """Physical address of the frame's first byte."""
+        self._check()
         return self._paddr
 
     @property

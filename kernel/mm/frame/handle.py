@@ -25,7 +25,7 @@ class Handle:
     _mm: Mm
     _held: bool
 
-    def __init__(self) -> None:
+    def __init__(self, *args: object, **options: object) -> None:
         self._held = False
         raise TypeError(f"a {type(self).__name__} cannot be made by hand: it comes from an allocation or a conversion")
 

@@ -90,12 +90,16 @@ class FrameChain:
             raise CorruptionError(f"frame {self._slots.frame_of(slot):#x} is in list {port.load(slot + IN_LIST)} "
                                   "already")
         after = port.load(before + PREV) if before else port.load(head + BACK)
+        after_word = self._physical(after) + NEXT if after else head + FRONT
+        size = port.load(head + SIZE) + 1
+        if size > self._slots.max_paddr:
+            raise CorruptionError(f"list {port.load(head + ID)} has {size - 1} frames by its own count")
         port.store(slot + NEXT, before + self._virtual if before else 0)
         port.store(slot + PREV, after)
         port.store(slot + IN_LIST, port.load(head + ID) or self.id())
-        port.store(self._physical(after) + NEXT if after else head + FRONT, here)
+        port.store(after_word, here)
         port.store(before + PREV if before else head + BACK, here)
-        port.store(head + SIZE, port.load(head + SIZE) + 1)
+        port.store(head + SIZE, size)
 
     def push_front(self, slot: int) -> None:
         """Put the unique frame at `slot` first."""
@@ -117,12 +121,15 @@ class FrameChain:
         if port.load(before_word) != here or port.load(following_word) != here:
             raise CorruptionError(f"list {port.load(head + ID)} is broken at frame {self._slots.frame_of(slot):#x}: "
                                   "its neighbours do not link back")
+        size = port.load(head + SIZE)
+        if not size:
+            raise CorruptionError(f"list {port.load(head + ID)} has frames, but none by its own count")
         port.store(before_word, following)
         port.store(following_word, before)
         port.store(slot + NEXT, 0)
         port.store(slot + PREV, 0)
         port.store(slot + IN_LIST, 0)
-        port.store(head + SIZE, port.load(head + SIZE) - 1)
+        port.store(head + SIZE, size - 1)
 
     def pop_front(self) -> int:
         """Take the first frame out; its slot, 0 if the list is empty."""

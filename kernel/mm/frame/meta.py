@@ -272,8 +272,12 @@ class MetaSlots:
     def _drop_meta(self, paddr: int, slot: int, restore: int) -> None:
         try:
             kind = self._mm.types.kind(self._port.load(slot + VTABLE))
-            if kind.on_drop is not FrameMeta.on_drop:
-                kind.at(self._port, slot).on_drop(self._mm, paddr)
-        except BaseException:
+        except CorruptionError:
             self._port.store(slot + REF_COUNT, restore)
             raise
+        if kind.on_drop is not FrameMeta.on_drop:
+            try:
+                kind.at(self._port, slot).on_drop(self._mm, paddr)
+            except BaseException:
+                self._port.store(slot + REF_COUNT, restore)
+                raise

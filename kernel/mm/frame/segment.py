@@ -108,16 +108,19 @@ class Segment(Handle, VmIo, Generic[M]):
     @property
     def paddr(self) -> int:
         """Physical address of the first byte (`start_paddr`)."""
+        self._check()
         return self._start
 
     @property
     def start_paddr(self) -> int:
         """Physical address of the first byte."""
+        self._check()
         return self._start
 
     @property
     def end_paddr(self) -> int:
         """Physical address behind the last byte."""
+        self._check()
         return self._end
 
     @property

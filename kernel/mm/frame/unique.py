@@ -69,6 +69,7 @@ class UniqueFrame(Handle, Generic[M]):
     @property
     def paddr(self) -> int:
         """Physical address of the frame's first byte."""
+        self._check()
         return self._paddr
 
     @property

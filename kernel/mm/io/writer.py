@@ -165,15 +165,16 @@ class FallibleVmWriter(AnyVmWriter):
 
     def write_bytes(self, data: bytes | bytearray | memoryview) -> None:
         """Put `data` next. InvalidArgs if it does not fit; for a PageFault see `write_val`."""
-        cursor = self._cursor
-        if len(data) > self._end - cursor:
-            self._short(len(data))
-        if not data:
+        cursor, source = self._cursor, HostMemory(data)
+        size = source.view.nbytes
+        if size > self._end - cursor:
+            self._short(size)
+        if not size:
             return
         if self._borrow is not None:
             self._borrow()
-        copied = move(self._window, cursor, LinearWindow(HostMemory(data), 0), 0, len(data))
-        if copied < len(data):
+        copied = move(self._window, cursor, LinearWindow(source, 0), 0, size)
+        if copied < size:
             raise PageFault(f"page fault writing {cursor + copied:#x}", copied)
         self._cursor = cursor + copied
 

@@ -89,7 +89,10 @@ class TlbFlusher(Handle):
         self.push(op.start, op.pages)
 
     def issue_tlb_flush_with(self, op: TlbFlushOp, drop_after_flush: Frame[Any]) -> None:
-        """The same, and drop the frame when it has been done; takes over the handle. FrameMisuse for another kernel's."""
+        """The same, and drop the frame when it has been done; takes over the handle.
+
+        FrameMisuse for another kernel's frame: the handle is still good.
+        """
         self._check()
         require_frame(drop_after_flush, self._mm, "issue_tlb_flush_with")
         self._waiting.append(drop_after_flush.into_raw())

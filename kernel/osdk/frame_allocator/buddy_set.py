@@ -126,6 +126,9 @@ class BuddySet:
                 order += 1
             front = load(at + FRONT)
             front_word = (self._slot(front) + PREV) if front else at + BACK
+            self._require_total(0, self._end - size)
+            if load(at + SIZE) > self._end:
+                raise CorruptionError(f"{self.name}: {load(at + SIZE)} chunks of order {order} by its own count")
         except BaseException:
             store(slot + REF_COUNT, UNUSED)
             raise
@@ -186,6 +189,7 @@ class BuddySet:
         if not self.has_chunk(paddr, order):
             raise CorruptionError(f"{self.name} has no chunk of order {order} at {paddr:#x}")
         self._neighbours(at, slot, order)
+        self._require_total(PAGE_SIZE << order, self._end)
         self._chains[order].remove(slot)
         port.store(slot + VTABLE, FREE)
         port.store(slot + REF_COUNT, UNUSED)
@@ -199,6 +203,7 @@ class BuddySet:
         before_word, following_word = self._neighbours(at, slot, found)
         if before_word != at + FRONT:
             self._broken(at, slot, "the first one has another before it")
+        self._require_total(PAGE_SIZE << order, self._end)
         for half in range(order, found):
             right = slot + (META_SLOT_SIZE << half)
             if load(right + VTABLE) != FREE or port.compare_exchange(right + REF_COUNT, UNUSED, BUSY) != UNUSED:
@@ -229,6 +234,11 @@ class BuddySet:
 
     # --- words ----------------------------------------------------------------------------------------------------
 
+    def _require_total(self, least: int, most: int) -> None:
+        total = self._port.load(self._address)
+        if not least <= total <= most:
+            raise CorruptionError(f"{self.name}: its total size is {total:#x}; expected {least:#x} to {most:#x}")
+
     def _is_head(self, slot: int) -> bool:
         return self._port.load(slot + REF_COUNT) == UNIQUE and self._port.load(slot + VTABLE) == self._vtable
 
@@ -247,6 +257,8 @@ class BuddySet:
         following_word = self._slot(following) + PREV if following else at + BACK
         if load(before_word) != here or load(following_word) != here:
             self._broken(at, slot, "its neighbours do not link back")
+        if not load(at + SIZE):
+            self._broken(at, slot, "the list is empty by its own count")
         if load(slot + ORDER) != order or load(slot + VTABLE) != self._vtable:
             self._broken(at, slot, f"it is {self._mm.slots.state(slot - self._slots << 6)}, "
                                    f"of order {load(slot + ORDER)}")

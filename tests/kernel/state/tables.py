@@ -153,6 +153,7 @@ class TablesPart(Part):
             cursor.jump(va)
             for page in range(va, va + min(count, 5) * PAGE_SIZE, PAGE_SIZE):
                 frame = draw.pick(self.frames).clone()
+                paddr = frame.paddr
                 try:
                     cursor.map(frame, prop)
                 except NoMemory:
@@ -163,7 +164,7 @@ class TablesPart(Part):
                     frame.drop()
                     return
                 assert page not in each.pages
-                each.pages[page] = Page(frame.paddr, prop.flags, True)
+                each.pages[page] = Page(paddr, prop.flags, True)
                 assert cursor.virt_addr == page + PAGE_SIZE
 
     def unmap(self, draw: Draw) -> None:
@@ -439,13 +440,14 @@ class TablesPart(Part):
         va = self.windows[1] + draw.below(WINDOW) * PAGE_SIZE
         if va not in each.pages:
             frame = draw.pick(self.frames).clone()
+            paddr = frame.paddr
             try:
                 with each.space.cursor_mut(range(va, va + PAGE_SIZE)) as cursor:
                     cursor.map(frame, PageProperty(PageFlags.RW))
             except NoMemory:
                 frame.drop()
                 return
-            each.pages[va] = Page(frame.paddr, PageFlags.RW, True)
+            each.pages[va] = Page(paddr, PageFlags.RW, True)
         if each.pages[va].ram:
             self._touch(each, [va])
         with each.space.cursor_mut(range(va, va + PAGE_SIZE)) as cursor:

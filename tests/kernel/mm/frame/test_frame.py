@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kernel.errors import InvalidArgs, KernelPanic, MetaTypeError
+from kernel.errors import InvalidArgs, KernelPanic, MetaTypeError, UseAfterMove
 from kernel.mm import FrameAllocOptions, Link, LinkedList, Mm, Segment, UniqueFrame
 from kernel.mm.fields import u32, u64
 from kernel.mm.frame.frame import Frame
@@ -222,6 +222,24 @@ def test_segment_slice_out_of_bounds(mm: Mm) -> None:
         for start, end in ((0, 3 * PAGE_SIZE), (1 << 63, (1 << 63) + PAGE_SIZE), (PAGE_SIZE, 0)):
             with pytest.raises(KernelPanic, match="segment virtual address out-of-bound for slicing"):
                 segment.slice(start, end)
+
+
+def test_an_empty_slice_which_would_own_nothing_is_refused(mm: Mm) -> None:
+    """#3892: upstream's keeps an address without holding a frame."""
+    with FrameAllocOptions(mm).alloc_segment(2) as segment:
+        for at in (0, PAGE_SIZE, 2 * PAGE_SIZE):
+            with pytest.raises(KernelPanic, match="out-of-bound for slicing"):
+                segment.slice(at, at)
+
+
+def test_a_handle_that_is_gone_has_no_address(mm: Mm) -> None:
+    frame, segment = FrameAllocOptions(mm).alloc_frame(), FrameAllocOptions(mm).alloc_segment(2)
+    frame.drop()
+    segment.drop()
+    for use in (lambda: frame.paddr, lambda: frame.meta, frame.clone, frame.drop, lambda: segment.start_paddr,
+                lambda: segment.end_paddr, segment.clone, frame.into_raw, lambda: segment.split(PAGE_SIZE)):
+        with pytest.raises(UseAfterMove):
+            use()
 
 
 def test_segment_to_usegment(mm: Mm) -> None:

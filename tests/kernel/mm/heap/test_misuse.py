@@ -113,8 +113,8 @@ def test_free_with_an_alignment_that_the_address_has_not(mm: Mm, refused: Callab
 
 def test_free_of_memory_that_is_not_the_heaps(mm: Mm, refused: Callable[..., HeapMisuse]) -> None:
     with FrameAllocOptions(mm).alloc_frame() as frame:
-        refused(mm.paddr_to_vaddr(frame.paddr), L64, r"no heap memory: its frame is in use by 1 as \(\)")
-    paddr = frame.paddr
+        paddr = frame.paddr
+        refused(mm.paddr_to_vaddr(paddr), L64, r"no heap memory: its frame is in use by 1 as \(\)")
     refused(mm.paddr_to_vaddr(paddr), PAGE, "no heap memory: its frame is")
     refused(mm.paddr_to_vaddr(mm.statics.base), L8, "no heap memory: its frame is in use by 1 as ")
 

@@ -290,3 +290,9 @@ def test_compare_exchange_needs_four_bytes_on_both_sides(arena: Arena) -> None:
         arena.writer().limit(3).to_fallible().atomic_compare_exchange(arena.reader(), 0, 0)
     with pytest.raises(InvalidArgs):
         arena.writer().to_fallible().atomic_compare_exchange(arena.reader().limit(3), 0, 0)
+
+
+def test_a_fallible_write_of_wide_items_writes_all_their_bytes(mm: Mm) -> None:
+    with FrameAllocOptions(mm).alloc_frame() as frame:
+        frame.writer().to_fallible().write_bytes(memoryview(b"12345678").cast("I"))
+        assert frame.read_bytes(0, 9) == b"12345678\0"

@@ -59,6 +59,8 @@ class Machine:
         self.on_output = on_output
         self.reboot = True
         """Whether a guest's reset request restarts the machine, or stops it (ResetRequested)."""
+        self.on_reset: list[Callable[[], None]] = []
+        """Called once, at the next reset: by whoever keeps addresses of memory that mean nothing after it."""
         self.tracers: list[Tracer] = []
         """Tracers that drain the engine's trace ring; `Tracer` adds and removes itself."""
         self._console = bytearray()
@@ -116,6 +118,9 @@ class Machine:
 
         RAM keeps what nothing was loaded over, as on a warm reset.
         """
+        tell, self.on_reset = self.on_reset, []
+        for callback in tell:
+            callback()
         self._events.clear()
         self._set_next_event()
         self.engine.reset(self.board.rom.base)

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -23,7 +24,7 @@ from kernel.cpu.sbi import Sbi
 from kernel.cpu.service import Service
 from kernel.cpu.smp import Smp
 from kernel.cpu.tlb import Tlb
-from kernel.errors import BootError
+from kernel.errors import BootError, KernelClosed
 from kernel.mm.context import Mm
 from kernel.mm.frame.allocator import FrameDispatch
 from kernel.mm.frame.meta import MetaSlots
@@ -46,6 +47,8 @@ class Kernel:
 
     def __init__(self, machine: Machine, mm: Mm, service: Service, smp: Smp, reports: tuple[StageReport, ...]) -> None:
         self.machine, self.mm, self.service, self.smp, self.reports = machine, mm, service, smp, reports
+        weak = weakref.ref(mm)
+        machine.on_reset.append(lambda: _close(weak()))
 
     @classmethod
     def boot(cls, machine: Machine | None = None, choices: Choices | None = None, *, bootargs: str = "",
@@ -144,19 +147,24 @@ class Kernel:
             self.mm.switch_cpu(before)
 
     def log(self, text: str) -> None:
-        """Write a line to the guest's console, by the firmware."""
+        """Write a line to the guest's console, by the firmware; KernelClosed after the end."""
+        if self.mm.closed:
+            raise KernelClosed("the kernel has ended: nobody is there who could print")
         self.sbi.console_write(text.encode() + b"\n")
 
     # --- the end --------------------------------------------------------------------------------------------
 
     def shutdown(self) -> None:
-        """Switch the machine off, by the firmware; handles hold nothing any more."""
-        self.mm.closed = True
+        """Switch the machine off, by the firmware; this is the end, as `close`."""
         self.sbi.shutdown()
+        self.close()
 
     def close(self) -> None:
-        """Let go of the machine as it is; handles hold nothing any more."""
-        self.mm.closed = True
+        """Let go of the machine as it is: handles hold nothing any more, every use of `mm` raises KernelClosed.
+
+        A reset of the machine, or another boot on it, does the same.
+        """
+        self.mm.close()
 
     def __enter__(self) -> Self:
         return self
@@ -164,6 +172,12 @@ class Kernel:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         self.close()
+
+
+def _close(mm: Mm | None) -> None:
+    """End a kernel that is still around when its machine is reset."""
+    if mm is not None:
+        mm.close()
 
 
 def _require_same(what: str, there: str, given: str) -> None:

@@ -38,6 +38,13 @@ class Choices:
     heap_allocator: Callable[[Mm], GlobalHeapAllocator] | None = None
     watchdog_lines: int | None = 1_000_000
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.paging, PagingMode | None):
+            raise TypeError(f"paging {self.paging!r}: expected kernel.mm.SV48 or SV39, or None for the best there is")
+        for what, factory in (("frame", self.frame_allocator), ("heap", self.heap_allocator)):
+            if factory is not None and not callable(factory):
+                raise TypeError(f"{what}_allocator {factory!r}: expected a class or function of the Mm")
+
     def watchdog(self, injected: bool) -> Watchdog | None:
         """The guard for an allocator's calls, None if it is ours or is to have no limit."""
         return Watchdog(self.watchdog_lines) if injected and self.watchdog_lines is not None else None

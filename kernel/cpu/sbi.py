@@ -93,10 +93,6 @@ class Sbi:
         """A software interrupt for each of `harts` (hart ids, 0 … 63)."""
         self.call(Extension.IPI, 0, hart_mask(harts), 0)
 
-    def remote_fence_i(self, harts: Iterable[int]) -> None:
-        """fence.i on each of `harts`."""
-        self.call(Extension.RFENCE, 0, hart_mask(harts), 0)
-
     def remote_sfence_vma(self, harts: Iterable[int], vaddr: int = 0, size: int = 0) -> None:
         """sfence.vma on each of `harts` for `size` bytes at `vaddr`, everything if both are 0; returns when done."""
         self.call(Extension.RFENCE, 1, hart_mask(harts), 0, vaddr, size)

@@ -80,6 +80,11 @@ class Mm:
         """Whether the kernel is gone: handles that are still around then hold nothing."""
         self._linear_base, self._linear_size = paging.linear_base, paging.linear_size
 
+    def close(self) -> None:
+        """The kernel has ended: handles hold nothing any more, and every access to its memory raises KernelClosed."""
+        self.closed = True
+        self.port.close()
+
     def switch_cpu(self, cpu: int) -> int:
         """Run the kernel's Python code as CPU `cpu` from now on; as which it did before."""
         before, self.cpu = self.cpu, cpu

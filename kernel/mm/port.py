@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emulator import Bus, BusError
+from kernel.errors import KernelClosed
 
 MASK64 = (1 << 64) - 1
 
@@ -56,10 +57,10 @@ class MemoryPort:
     Every method raises emulator.BusError for an address where there is no RAM.
     """
 
-    __slots__ = ("_banks", "_bus", "_high", "_low", "_observers", "_sized", "_words", "waiter")
+    __slots__ = ("_banks", "_bus", "_closed", "_high", "_low", "_observers", "_sized", "_words", "waiter")
 
     def __init__(self, bus: Bus) -> None:
-        self._bus = bus
+        self._bus, self._closed = bus, False
         self.waiter: Callable[[], None] | None = None
         """Lets somebody else run while the caller waits for a lock; None where nobody else can (kernel.sync)."""
         self._observers: list[Observer] = []
@@ -80,6 +81,12 @@ class MemoryPort:
         self._words: memoryview = memoryview(b"")
         self._sized: dict[int, memoryview] = {}
         self._select(self._banks[0][0], 1)
+
+    def close(self) -> None:
+        """Refuse every access from now on, with KernelClosed: the memory belongs to somebody else."""
+        self._closed = True
+        self._banks = []
+        self._low = self._high = 0
 
     # --- observers --------------------------------------------------------------------------------------
 
@@ -256,6 +263,8 @@ class MemoryPort:
 
     def _select(self, address: int, size: int) -> None:
         """Make the bank of `size` bytes at `address` the one at hand."""
+        if self._closed:
+            raise KernelClosed("the kernel has ended, or its machine was reset: there is nothing behind this handle")
         for low, high, raw in self._banks:
             if low <= address and address + size <= high:
                 self._low, self._high = low, high

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from kernel.mm.context import Mm
 
 _LETTERS = ((READ, "r"), (WRITE, "w"), (EXECUTE, "x"), (USER, "u"), (GLOBAL, "g"), (ACCESSED, "a"), (DIRTY, "d"))
-_MOST_IOMEMS = 1 << 16
 TableVisitor = Callable[[int, int, int], None]
 
 
@@ -270,8 +269,6 @@ def _space(mm: Mm, root: int, active: list[int]) -> AddressSpace:
                 raise CorruptionError(f"its root names the CPUs {said}, the CPUs that name it are {cpus}")
             for io_mem in IoMemList.of_root(mm, root):
                 iomems.append((io_mem.paddr, io_mem.size))
-                if len(iomems) > _MOST_IOMEMS:
-                    raise CorruptionError("its list of I/O memory does not end")
     return AddressSpace(root, kind, cpus, tuple(nodes), tuple(pages), tuple(iomems))
 
 

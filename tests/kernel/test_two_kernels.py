@@ -92,7 +92,7 @@ def test_a_list_takes_no_frame_of_another_kernel(two: Two) -> None:
     with LinkedList(two.ours, Linked) as frames:
         with pytest.raises(FrameMisuse, match="another kernel"):
             frames.push_back(taken[-1])
-        assert frames.is_empty()
+        assert frames.is_empty
     for frame in taken:
         frame.drop()
 
@@ -103,7 +103,7 @@ def test_a_slot_list_takes_no_slot_of_another_kernel(two: Two) -> None:
         slots = SlabSlotList(two.ours, 64, two.ours.statics.area("a_test", 8))
         with pytest.raises(HeapMisuse, match="another kernel's slot"):
             slots.push(slot)
-        assert slots.is_empty()
+        assert slots.is_empty
         slab.dealloc(slot)
 
 

@@ -39,10 +39,11 @@ class Handle:
         return self._held
 
     def drop(self) -> None:
-        """Release what the handle holds; UseAfterMove the second time."""
+        """Release what the handle holds (nothing, after the kernel's end); UseAfterMove the second time."""
         if not self._held:
             self._gone()
-        self._release()
+        if not self._mm.closed:
+            self._release()
         self._held = False
 
     def _gone(self) -> NoReturn:

@@ -197,14 +197,16 @@ class LinkedList(Handle, Generic[M]):
         if self._own_head:
             self._mm.heap.dealloc(self._mm.paddr_to_vaddr(self._chain.head), _HEAD_LAYOUT)
 
+    @property
     def size(self) -> int:
         """Frames in the list."""
         self._check()
         return len(self._chain)
 
+    @property
     def is_empty(self) -> bool:
         """Whether there is none."""
-        return self.size() == 0
+        return self.size == 0
 
     def push_front(self, frame: UniqueFrame[M]) -> None:
         """Put a frame first; it moves into the list."""

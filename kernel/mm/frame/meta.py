@@ -107,13 +107,6 @@ class MetaSlots:
         """Kernel virtual address of the slot at physical `slot`."""
         return slot + self._virtual
 
-    def from_virtual(self, address: int) -> int:
-        """Physical address of the slot at kernel virtual `address`; CorruptionError if there is none."""
-        slot = address - self._virtual
-        if slot & META_SLOT_SIZE - 1 or not self.first_paddr >> 6 <= slot - self.base < self.max_paddr >> 6:
-            raise CorruptionError(f"{address:#x} is not the address of a metadata slot")
-        return slot
-
     # --- states ---------------------------------------------------------------------------------------------
 
     def state(self, paddr: int) -> FrameState:
@@ -261,23 +254,19 @@ class MetaSlots:
         self._mm.frame_allocator.dealloc(paddr, PAGE_SIZE)
 
     def reset(self, paddr: int, slot: int) -> None:
-        """Make the unique frame at `paddr` unused, in the allocator's hands, without telling the allocator."""
-        kind = self._mm.types.kind(self._port.load(slot + VTABLE))
+        """Make the allocator's unique frame at `paddr` unused, in its hands; FrameMisuse for a user's frame."""
+        if not issubclass(self._mm.types.kind(self._port.load(slot + VTABLE)), AllocatorMeta):
+            raise FrameMisuse("reset_as_unused", paddr, PAGE_SIZE, str(self.state(paddr)),
+                              "a frame that an allocator claimed with AllocatorMeta; others are dropped")
         self._port.store(slot + REF_COUNT, BUSY)
-        if not issubclass(kind, AllocatorMeta):
-            self._drop_meta(paddr, slot, UNIQUE)
         self._port.store(slot + VTABLE, FREE)
         self._port.store(slot + REF_COUNT, UNUSED)
 
     def _drop_meta(self, paddr: int, slot: int, restore: int) -> None:
         try:
             kind = self._mm.types.kind(self._port.load(slot + VTABLE))
-        except CorruptionError:
+            if kind.on_drop is not FrameMeta.on_drop:
+                kind.at(self._port, slot).on_drop(self._mm, paddr)
+        except BaseException:
             self._port.store(slot + REF_COUNT, restore)
             raise
-        if kind.on_drop is not FrameMeta.on_drop:
-            try:
-                kind.at(self._port, slot).on_drop(self._mm, paddr)
-            except BaseException:
-                self._port.store(slot + REF_COUNT, restore)
-                raise

@@ -109,7 +109,10 @@ class UniqueFrame(Handle, Generic[M]):
         return UniqueFrame._adopt(mm, self._paddr, type(meta))
 
     def reset_as_unused(self) -> None:
-        """For frame allocators: drop the metadata, and leave the frame in the allocator's hands."""
+        """For frame allocators: leave the frame, claimed with `from_unused`, in the allocator's hands.
+
+        FrameMisuse for any other frame: it would be free, and in nobody's books.
+        """
         self._check()
         self._mm.slots.reset(self._paddr, self._mm.slots.base + (self._paddr >> 6))
         self._take()

@@ -36,6 +36,7 @@ class SlabSlotList:
         self._info = SLAB_SLOTS[slot_size]
         self._finder = SlabFinder(mm)
 
+    @property
     def is_empty(self) -> bool:
         """Whether there is no slot in the list."""
         return not self._port.load(self.head)

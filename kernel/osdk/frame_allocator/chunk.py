@@ -102,11 +102,6 @@ class FreeChunk:
         self._head: UniqueFrame[FreeHeadMeta] | None = head
 
     @classmethod
-    def from_free_head(cls, mm: Mm, head: UniqueFrame[FreeHeadMeta]) -> FreeChunk:
-        """The chunk whose head is `head`."""
-        return cls(mm, head)
-
-    @classmethod
     def from_unused(cls, mm: Mm, paddr: int, order: int) -> FreeChunk:
         """The chunk of `order` at `paddr`, of frames that are in the allocator's hands.
 

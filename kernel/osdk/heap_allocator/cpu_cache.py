@@ -83,7 +83,7 @@ class ObjectCache:
         had = self._port.load(self._bytes)
         count = max(had - keep, 0) // self._size
         slots = self.list.pop_many(count)
-        if len(slots) != count or (not keep and not self.list.is_empty()):
+        if len(slots) != count or (not keep and not self.list.is_empty):
             self._give_back(slots)
             self._disagree(had)
         self._port.store(self._bytes, had - count * self._size)

@@ -8,8 +8,7 @@ from emulator import Board, Machine, Range
 from kernel import Choices, Kernel, StageReport
 from kernel.boot.boot_record import Phase
 from kernel.boot.stages import STAGES
-from kernel.cpu.errors import CpuNotReady
-from kernel.errors import BootError
+from kernel.errors import BootError, KernelClosed
 from kernel.mm import SV39, SV48, FrameAllocOptions, Layout, Mm
 from kernel.mm.check import check
 from kernel.mm.page_table.config import KernelPtConfig
@@ -162,9 +161,36 @@ def test_the_kernel_ends_by_the_firmwares_shutdown() -> None:
     kernel = boot()
     frame = FrameAllocOptions(kernel.mm).alloc_frame()
     kernel.shutdown()
-    with pytest.raises(CpuNotReady):
+    with pytest.raises(KernelClosed):
         kernel.log("still there?")
-    del frame  # its memory is gone with the machine: no warning
+    frame.drop()  # it holds nothing any more
+
+
+def test_a_second_boot_ends_the_first_kernel() -> None:
+    machine = Machine(Board(memory=32 * MIB))
+    first = Kernel.boot(machine)
+    frame = FrameAllocOptions(first.mm).alloc_frame()
+    with Kernel.boot(machine) as second:
+        mine = FrameAllocOptions(second.mm).alloc_frame()
+        assert mine.paddr == frame._paddr
+        frame.drop()
+        assert mine.reference_count == 1, "the old kernel's handle has freed the new one's frame"
+        with pytest.raises(KernelClosed):
+            FrameAllocOptions(first.mm).alloc_frame()
+        check(second.mm, [mine])
+        mine.drop()
+
+
+def test_a_closed_kernel_refuses_everything_by_name() -> None:
+    kernel = boot()
+    segment = FrameAllocOptions(kernel.mm).alloc_segment(2)
+    address = kernel.mm.heap.alloc(Layout(64))
+    kernel.close()
+    for use in (lambda: FrameAllocOptions(kernel.mm).alloc_frame(), lambda: kernel.mm.heap.dealloc(address, Layout(64)),
+                segment.clone, lambda: segment.read_bytes(0, 4), lambda: check(kernel.mm)):
+        with pytest.raises(KernelClosed, match="the kernel has ended"):
+            use()
+    segment.drop()
 
 
 def test_attach_refuses_books_of_another_allocator() -> None:

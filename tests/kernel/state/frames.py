@@ -257,7 +257,7 @@ class FramesPart(Part):
         if kind == 1:
             with refused(KernelPanic):
                 handle.repurpose(OwnedMeta())
-            with refused(KernelPanic):
+            with refused(FrameMisuse):
                 handle.reset_as_unused()
         assert handle.held
         for paddr in range(handle.paddr, handle.paddr + handle.size, PAGE_SIZE):
@@ -502,7 +502,7 @@ class FramesPart(Part):
         paddr = draw.pick(model) if model and draw.chance(2) else self._address(draw)
         cursor = target.cursor_mut_at(paddr)
         assert (cursor is not None) == (paddr in model) == target.contains(paddr)
-        assert target.size() == len(model)
+        assert target.size == len(model)
         if cursor is None:
             return
         meta = cursor.current_meta()

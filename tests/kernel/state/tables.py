@@ -505,6 +505,7 @@ class TablesPart(Part):
             paddrs = list(pa[::PAGE_SIZE])
         else:
             frames = [draw.pick(self.frames).clone() for _ in range(count)]
+            paddrs = [frame.paddr for frame in frames]
             try:
                 area = KVirtArea.map_frames(self.mm, size, offset, frames, prop)
             except (KernelPanic, NoMemory) as error:
@@ -512,7 +513,6 @@ class TablesPart(Part):
                 for frame in frames:
                     frame.drop()
                 return
-            paddrs = [frame.paddr for frame in frames]
         self.areas.append(Area(area, {area.start + offset + i * PAGE_SIZE: paddr for i, paddr in enumerate(paddrs)}))
 
     def look_at_area(self, draw: Draw) -> None:

@@ -83,13 +83,13 @@ def test_linked_list_push_pop(mm: Mm) -> None:
     with LinkedList(mm, MockLink) as linked:
         for value in (1, 2, 3):
             linked.push_front(_unique(mm, value))
-        assert linked.size() == 3
+        assert linked.size == 3
         popped = []
         while (frame := linked.pop_front()) is not None:
             popped.append(frame.meta.value)
             frame.drop()
         assert popped == [3, 2, 1]
-        assert linked.is_empty()
+        assert linked.is_empty
         for value in (1, 2, 3):
             linked.push_back(_unique(mm, value))
         assert _values(linked) == [1, 2, 3]
@@ -149,7 +149,7 @@ def test_linked_list_cursor_ops(mm: Mm) -> None:
         assert cursor.take_current() is None
         cursor.insert_before(taken)
         assert _values(linked) == [1, 3, 2]
-        assert cursor.as_list().size() == 3
+        assert cursor.as_list().size == 3
         cursor.move_prev()
         cursor.move_prev()
         cursor.move_prev()

@@ -49,7 +49,7 @@ def test_last_pushed_is_first_popped(full: Full) -> None:
         popped.append(slot.address)
         full.slab.dealloc(slot)
     assert popped == full.addresses
-    assert full.slots.is_empty()
+    assert full.slots.is_empty
 
 
 def test_links_are_kernel_virtual_addresses_and_end_with_0(full: Full) -> None:

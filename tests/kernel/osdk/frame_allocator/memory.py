@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from emulator import Board, Machine
 from kernel.mm.context import Mm
 from kernel.mm.frame.allocator import FrameAllocOptions, FrameDispatch
-from kernel.mm.frame.meta import REF_COUNT, TAKEN, UNUSED, MetaSlots
+from kernel.mm.frame.meta import REF_COUNT, UNUSED, MetaSlots
 from kernel.mm.frame.meta_type import ReservedMemoryMeta
-from kernel.mm.frame.segment import Segment
 from kernel.mm.layout import Layout
 from kernel.mm.paging import PAGE_SIZE, SV48
 from kernel.mm.port import Access, MemoryPort
@@ -88,17 +87,13 @@ def memory(*pieces: tuple[int, int], cpus: int = 1, first: int = RAM) -> Memory:
 @contextmanager
 def region(mm: Mm, pages: int) -> Iterator[int]:
     """Address of `pages` free pages that no allocator knows of, for a test to be the allocator of."""
-    segment = FrameAllocOptions(mm).alloc_segment(pages)
-    paddr = segment.paddr
-    for frame in segment:
-        unique = frame.try_into_unique()
-        assert unique is not None
-        unique.reset_as_unused()
+    allocator = mm.frame_allocator.inner
+    assert isinstance(allocator, FrameAllocator)
+    with FrameAllocOptions(mm).alloc_segment(pages) as segment:
+        paddr = segment.paddr
+    assert allocator.take_range(paddr, pages * PAGE_SIZE)
     yield paddr
-    end = paddr + pages * PAGE_SIZE
-    mm.slots.require_free("end of the region", paddr, end)
-    mm.slots.mark(paddr, end, TAKEN)
-    Segment.from_unused(mm, paddr, end, lambda _: ReservedMemoryMeta()).drop()
+    allocator.dealloc(paddr, pages * PAGE_SIZE)
 
 
 class Accesses:

@@ -152,7 +152,7 @@ def test_memory_looks_as_if_linked_lists_of_unique_frames_were_used() -> None:
             assert port.load(slot + ORDER) == 0
         # … and a LinkedList over the same words works.
         frames = LinkedList(mm, FreeHeadMeta, head)
-        assert (frames.size(), frames.contains(first)) == (3, True)
+        assert (frames.size, frames.contains(first)) == (3, True)
         taken = frames.pop_back()
         assert taken is not None
         assert taken.paddr == first

@@ -169,7 +169,7 @@ def test_iomem_list_that_does_not_end_is_named(kernel: Kernel) -> None:
     head = mm.slots.slot(work.spaces[0][0].root_paddr) + 8
     record = mm.port.load(head)
     mm.port.store(mm.vaddr_to_paddr(record) + 16, record)
-    with pytest.raises(CorruptionError, match=r"address space 0x[0-9a-f]+: the list of I/O memory .* is no record of it"):
+    with pytest.raises(CorruptionError, match=r"address space 0x[0-9a-f]+: the list of I/O memory .* is no record"):
         Picture.take(kernel)
     mm.port.store(mm.vaddr_to_paddr(record) + 16, 0)
     work.close()

@@ -19,6 +19,7 @@ from emulator import Machine
 from kernel.boot.boot_record import NAME_SIZE, BootRecord, Phase
 from kernel.boot.booting import Booting, Choices, StageReport
 from kernel.boot.early_info import EarlyInfo
+from kernel.boot.figures import cpus
 from kernel.boot.stages import STAGES, run_stage
 from kernel.cpu.sbi import Sbi
 from kernel.cpu.service import Service
@@ -111,7 +112,7 @@ class Kernel:
     # --- what it is -----------------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
-        return f"<Kernel {self.mm.paging.name}, {self.mm.cpu_locals.count} CPUs, {self.phase.name.lower()}>"
+        return f"<Kernel {self.mm.paging.name}, {cpus(self.mm.cpu_locals.count)}, {self.phase.name.lower()}>"
 
     @property
     def phase(self) -> Phase:

@@ -39,7 +39,8 @@ def buddyinfo(
     Indices are for the global pool: unusable is the share of its memory that is in chunks too small; extfrag
     says why an allocation fails, 0 for lack of memory, 1 for fragmentation, -1 that it does not.
     """
-    from hartwell.views.table import amount, print_json, print_table
+    from hartwell.views.table import print_json, print_table
+    from kernel.boot.figures import amount
     from kernel.picture import extfrag_index, read_buddy, unusable_index
 
     with opened(ram, memory, smp, mmu) as kernel:

@@ -33,7 +33,8 @@ def layout(
       hartwell kernel layout --mmu sv39    the same under Sv39
       hartwell kernel layout --json
     """
-    from hartwell.views.table import amount, print_json, print_table
+    from hartwell.views.table import print_json, print_table
+    from kernel.boot.figures import amount
     from kernel.picture import read_areas, read_layout
 
     with opened(ram, memory, smp, mmu) as kernel:

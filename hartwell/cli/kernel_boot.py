@@ -84,7 +84,7 @@ def _check(limits: Limits, machine: Machine, started: float, report: StageReport
 
 def _summary(kernel: Kernel) -> str:
     """The last line: what there is now."""
-    from hartwell.views.table import amount
+    from kernel.boot.figures import amount
     from kernel.picture import FrameMap, FrameUsage
 
     mm, machine = kernel.mm, kernel.machine

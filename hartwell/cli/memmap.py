@@ -30,7 +30,8 @@ def memmap(
     Regions are the boot's, as in /proc/iomem: from a line's first address up to its last. used and free
     count the frames that have metadata.
     """
-    from hartwell.views.table import amount, print_json, print_table
+    from hartwell.views.table import print_json, print_table
+    from kernel.boot.figures import amount
     from kernel.picture import Picture
 
     with opened(ram, memory, smp, mmu) as kernel:

@@ -57,7 +57,8 @@ def pagetable(
 
 
 def _show_walk(done: Walk, mm: Mm, as_json: bool) -> None:
-    from hartwell.views.table import amount, print_json, print_table
+    from hartwell.views.table import print_json, print_table
+    from kernel.boot.figures import amount
 
     if as_json:
         print_json(walk_as_dict(done))
@@ -78,7 +79,8 @@ def _show_walk(done: Walk, mm: Mm, as_json: bool) -> None:
 
 
 def _show_all(spaces: tuple[AddressSpace, ...], root: int, mappings: list[Mapping], as_json: bool) -> None:
-    from hartwell.views.table import amount, print_json, print_table
+    from hartwell.views.table import print_json, print_table
+    from kernel.boot.figures import amount
 
     if as_json:
         print_json({"spaces": [_space_as_dict(space) for space in spaces], "root": f"{root:#x}",

@@ -28,7 +28,8 @@ def slabinfo(
 
     active slots are in their users' hands, cached ones in a CPU's object cache, free ones in their slab.
     """
-    from hartwell.views.table import amount, print_json, print_table
+    from hartwell.views.table import print_json, print_table
+    from kernel.boot.figures import amount
     from kernel.picture import FrameMap, read_heap
 
     with opened(ram, memory, smp, mmu) as kernel:

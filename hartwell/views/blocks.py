@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .table import amount
+from kernel.boot.figures import amount
 
 if TYPE_CHECKING:
     from kernel.osdk.frame_allocator.buddy_demo import Block, State

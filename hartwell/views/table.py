@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-_UNITS = ((1 << 60, "EiB"), (1 << 50, "PiB"), (1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 WIDEST = 1000
 """Columns that no line comes near."""
 
@@ -36,14 +35,6 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, left:
 def print_json(value: Any) -> None:
     """Print one object, in one line."""
     print(json.dumps(value))
-
-
-def amount(size: int) -> str:
-    """Bytes in the largest unit that leaves a number of 1 or more: `34 MiB`, `1.5 GiB`, `12 bytes`."""
-    for unit, name in _UNITS:
-        if size >= unit:
-            return f"{size / unit:.4g} {name}"
-    return f"{size} bytes"
 
 
 def hexes(*numbers: int) -> list[str]:

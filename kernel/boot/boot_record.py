@@ -1,6 +1,6 @@
 """The boot's record in static memory: how far it came, and where the large pieces are, for `Kernel.attach`.
 
-    +0 magic  +8 phase  +16 satp mode  +24 cpus  +32 boot info  +40 its size
+    +0 magic  +8 phase  +16 satp mode  +32 boot info  +40 its size
     +64 name of the frame allocator, 32 bytes  +96 name of the heap allocator
 """
 
@@ -67,15 +67,6 @@ class BootRecord:
             if mode.satp_mode == word:
                 return mode
         raise CorruptionError(f"boot record at {self._area:#x}: satp mode {word} is not one that the kernel knows")
-
-    @property
-    def cpus(self) -> int:
-        """CPUs that have local storage."""
-        return self._port.load(self._area + 24)
-
-    @cpus.setter
-    def cpus(self, count: int) -> None:
-        self._port.store(self._area + 24, count)
 
     @property
     def boot_info(self) -> int:

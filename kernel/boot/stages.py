@@ -110,7 +110,6 @@ def cpu_local(boot: Booting) -> Outcome:
         base = boot.early.need(Layout(CPU_LOCAL_SIZE, PAGE_SIZE), f"the local storage of CPU {cpu}")
         boot.mm.port.fill(base, CPU_LOCAL_SIZE)
         boot.mm.cpu_locals.set_base(cpu, base)
-    BootRecord(boot.mm.statics).cpus = count
     return Outcome({"cpus": count, "bytes_each": CPU_LOCAL_SIZE},
                    [f"{cpus(count)}, {amount(CPU_LOCAL_SIZE)} each; CPU 0's is in the kernel image"])
 
@@ -144,11 +143,13 @@ def frame_allocator(boot: Booting) -> Outcome:
         mm.frame_allocator.add_free_memory(paddr, size)
     record = BootRecord(mm.statics)
     record.frame_allocator, record.phase = mm.frame_allocator.name, Phase.FRAMES
-    total = sum(size for _, size in free)
-    lines = [f"{mm.frame_allocator.name}: {amount(total)} free in {len(free)} pieces"]
+    total, early = sum(size for _, size in free), sum(end - start for start, end in boot.early.allocated_regions())
+    lines = [f"{mm.frame_allocator.name}: {amount(total)} free in {len(free)} pieces",
+             f"the early allocator is retired, {amount(early)} stay allocated"]
     if isinstance(inner, FrameAllocator):
         lines.append(orders(inner))
-    return Outcome({"free_bytes": total, "pieces": len(free), "allocator": mm.frame_allocator.name}, lines)
+    return Outcome({"free_bytes": total, "early_bytes": early, "pieces": len(free),
+                    "allocator": mm.frame_allocator.name}, lines)
 
 
 def heap(boot: Booting) -> Outcome:

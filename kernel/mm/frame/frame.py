@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
-from kernel.errors import AccessDenied, CorruptionError, FrameMisuse, GetFrameError, MetaTypeError
-from kernel.mm.io.reader import VmReader
+from kernel.errors import CorruptionError, FrameMisuse, GetFrameError, MetaTypeError
 from kernel.mm.io.vm_io import VmIo
-from kernel.mm.io.writer import VmWriter
 from kernel.mm.paging import PAGE_SIZE
 
-from .handle import Handle
+from .page_handle import PageHandle
 from .meta import BUSY, REF_COUNT, UNIQUE, VTABLE
 from .meta_type import Accessible, AnyUFrameMeta, FrameMeta, refuse_allocators
 
@@ -25,7 +23,7 @@ M = TypeVar("M", bound=FrameMeta)
 N = TypeVar("N", bound=FrameMeta)
 
 
-class Frame(Handle, VmIo, Generic[M]):
+class Frame(PageHandle[M], VmIo):
     """A counted reference to a frame with metadata of type `M`.
 
     Frames come from FrameAllocOptions, `clone`, `access`, and conversions. The last one dropped gives
@@ -33,10 +31,7 @@ class Frame(Handle, VmIo, Generic[M]):
     VmIo: `frame.write_bytes(0, b"…")`.
     """
 
-    __slots__ = ("_paddr", "_type")
-
-    _paddr: int
-    _type: type[M]
+    __slots__ = ()
 
     @classmethod
     def _adopt(cls, mm: Mm, paddr: int, kind: type[M]) -> Frame[M]:
@@ -48,9 +43,6 @@ class Frame(Handle, VmIo, Generic[M]):
     def _release(self) -> None:
         self._mm.slots.drop_holder(self._paddr)
 
-    def __repr__(self) -> str:
-        return f"<Frame {self._paddr:#x} {self._type.type_name()}{'' if self._held else ', gone'}>"
-
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Frame) and other._paddr == self._paddr and other._mm is self._mm
 
@@ -60,32 +52,9 @@ class Frame(Handle, VmIo, Generic[M]):
     # --- what it is -----------------------------------------------------------------------------------------
 
     @property
-    def paddr(self) -> int:
-        """Physical address of the frame's first byte."""
-        self._check()
-        return self._paddr
-
-    @property
-    def size(self) -> int:
-        """4096."""
-        return PAGE_SIZE
-
-    @property
     def map_level(self) -> int:
         """The page-table level at which the frame is mapped: 1."""
         return 1
-
-    @property
-    def meta(self) -> M:
-        """The metadata, where it lies in the slot."""
-        self._check()
-        return self._type.at(self._mm.port, self._mm.slots.base + (self._paddr >> 6))
-
-    @property
-    def dyn_meta(self) -> FrameMeta:
-        """The metadata as the type that the slot says it is."""
-        self._check()
-        return self._mm.slots.kind(self._paddr).at(self._mm.port, self._mm.slots.base + (self._paddr >> 6))
 
     @property
     def reference_count(self) -> int:
@@ -223,27 +192,6 @@ class Frame(Handle, VmIo, Generic[M]):
 
         self._take()
         return Segment._adopt(self._mm, self._paddr, self._paddr + PAGE_SIZE, self._type)
-
-    # --- contents -------------------------------------------------------------------------------------------
-
-    def reader(self) -> VmReader:
-        """Reads the frame from its start; AccessDenied for a typed frame."""
-        self._check()
-        require_untyped(self._type, self._paddr)
-        return VmReader.from_kernel_space(self._mm, self._mm.paddr_to_vaddr(self._paddr), PAGE_SIZE, self._check)
-
-    def writer(self) -> VmWriter:
-        """Writes the frame from its start; AccessDenied for a typed frame."""
-        self._check()
-        require_untyped(self._type, self._paddr)
-        return VmWriter.from_kernel_space(self._mm, self._mm.paddr_to_vaddr(self._paddr), PAGE_SIZE, self._check)
-
-
-def require_untyped(kind: type[FrameMeta], paddr: int) -> None:
-    """AccessDenied unless the metadata type `kind` says that contents are for everybody."""
-    if not issubclass(kind, AnyUFrameMeta):
-        raise AccessDenied(f"frame {paddr:#x} has metadata {kind.type_name()}: typed frames cannot be read or written "
-                           "as bytes")
 
 
 def require_frame(frame: object, mm: Mm, operation: str) -> None:

@@ -13,10 +13,11 @@ from kernel.mm.io.vm_io import VmIo
 from kernel.mm.io.writer import VmWriter
 from kernel.mm.paging import META_SLOT_SIZE, PAGE_SIZE
 
-from .frame import Frame, require_untyped
+from .frame import Frame
 from .handle import Handle
 from .meta import BUSY, REF_COUNT, REF_COUNT_MAX, UNUSED
 from .meta_type import AnyUFrameMeta, FrameMeta
+from .page_handle import require_untyped
 
 if TYPE_CHECKING:
     from kernel.mm.context import Mm

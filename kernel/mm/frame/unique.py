@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from kernel.errors import CorruptionError, MetaTypeError
-from kernel.mm.io.reader import VmReader
-from kernel.mm.io.writer import VmWriter
-from kernel.mm.paging import PAGE_SIZE
 
-from .frame import Frame, require_untyped
-from .handle import Handle
+from .frame import Frame
+from .page_handle import PageHandle
 from .meta import BUSY, REF_COUNT, UNIQUE, VTABLE
 from .meta_type import Accessible, FrameMeta, refuse_allocators
 
@@ -21,13 +18,10 @@ M = TypeVar("M", bound=FrameMeta)
 N = TypeVar("N", bound=FrameMeta)
 
 
-class UniqueFrame(Handle, Generic[M]):
+class UniqueFrame(PageHandle[M]):
     """The only reference to a frame with metadata of type `M`, which is never Accessible."""
 
-    __slots__ = ("_paddr", "_type")
-
-    _paddr: int
-    _type: type[M]
+    __slots__ = ()
 
     @staticmethod
     def require_allowed(kind: type[FrameMeta]) -> None:
@@ -63,34 +57,8 @@ class UniqueFrame(Handle, Generic[M]):
         self._mm.port.store(slot + REF_COUNT, BUSY)
         self._mm.slots.drop_last(self._paddr, slot, UNIQUE)
 
-    def __repr__(self) -> str:
-        return f"<UniqueFrame {self._paddr:#x} {self._type.type_name()}{'' if self._held else ', gone'}>"
-
-    @property
-    def paddr(self) -> int:
-        """Physical address of the frame's first byte."""
-        self._check()
-        return self._paddr
-
-    @property
-    def size(self) -> int:
-        """4096."""
-        return PAGE_SIZE
-
-    @property
-    def meta(self) -> M:
-        """The metadata, where it lies in the slot; setting its fields changes it (`meta_mut`)."""
-        self._check()
-        return self._type.at(self._mm.port, self._mm.slots.base + (self._paddr >> 6))
-
-    meta_mut = meta
-    """The same: who has a unique frame may change it."""
-
-    @property
-    def dyn_meta(self) -> FrameMeta:
-        """The metadata as the type that the slot says it is (`dyn_meta_mut`)."""
-        self._check()
-        return self._mm.slots.kind(self._paddr).at(self._mm.port, self._mm.slots.base + (self._paddr >> 6))
+    meta_mut = PageHandle.meta
+    """The same as `meta`: who has a unique frame may change it."""
 
     def repurpose(self, meta: N) -> UniqueFrame[N]:
         """The same frame with other metadata: the old one is dropped.
@@ -138,15 +106,3 @@ class UniqueFrame(Handle, Generic[M]):
         if kind is not None and not issubclass(actual, kind):
             raise CorruptionError(f"frame {paddr:#x} has metadata {actual.type_name()}, expected {kind.type_name()}")
         return UniqueFrame._adopt(mm, paddr, cast("type[N]", actual))
-
-    def reader(self) -> VmReader:
-        """Reads the frame from its start; AccessDenied for a typed frame."""
-        self._check()
-        require_untyped(self._type, self._paddr)
-        return VmReader.from_kernel_space(self._mm, self._mm.paddr_to_vaddr(self._paddr), PAGE_SIZE, self._check)
-
-    def writer(self) -> VmWriter:
-        """Writes the frame from its start; AccessDenied for a typed frame."""
-        self._check()
-        require_untyped(self._type, self._paddr)
-        return VmWriter.from_kernel_space(self._mm, self._mm.paddr_to_vaddr(self._paddr), PAGE_SIZE, self._check)

@@ -1,0 +1,40 @@
+"""What a timed run cost: cycles, events and stalls of each hart, as plain numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .events import Event, Stall
+
+
+@dataclass(frozen=True, slots=True)
+class HartStats:
+    """One hart's counts since reset."""
+
+    hart: int
+    cycles: int
+    """The hart's clock, cycles in WFI included."""
+    waiting: int
+    """Cycles in WFI, and cycles skipped because another hart was behind."""
+    instructions: int
+    """Instructions retired."""
+    events: dict[Event, int]
+    """How often each event happened; only events that the profile models are there."""
+    stalls: dict[Stall, int]
+    """Cycles lost to each cause; empty for a profile without a pipeline."""
+
+    @property
+    def cpi(self) -> float:
+        """Cycles per instruction while not waiting; 0 before the first instruction."""
+        return (self.cycles - self.waiting) / self.instructions if self.instructions else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """The counts of every hart of a machine, and what they were counted with."""
+
+    profile: str
+    """The profile's name."""
+    accuracy: str
+    """The profile's measured error band, as one says it beside a figure: "±1.2 %", or "uncalibrated"."""
+    harts: tuple[HartStats, ...]

@@ -70,7 +70,8 @@ class Hart:
     @property
     def cycles(self) -> int:
         """The hart's clock, in cycles since reset; it goes on while the hart waits."""
-        return self._engine.hart_word(self.id, layout.H_CLOCK) - self._engine.split(self.id)
+        clock = self._engine.hart_word(self.id, layout.H_CLOCK)
+        return clock if self._engine.timed else clock - self._engine.split(self.id)
 
     @property
     def traps(self) -> int:

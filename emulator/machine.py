@@ -38,6 +38,7 @@ from .stop import (
 from .wiring import wire
 
 if TYPE_CHECKING:
+    from .timing.profile import Profile
     from .trace import Tracer
 
 FIRST_SLICE, SHORTEST_SLICE, LONGEST_SLICE = 1_000_000, 1_000, 200_000_000
@@ -53,7 +54,7 @@ class Machine:
     Raises BoardError or EngineError.
     """
 
-    def __init__(self, board: Board | None = None, *, notice: Callable[[str], None] | None = None,
+    def __init__(self, board: Board | None = None, *, timing: Profile | None = None, notice: Callable[[str], None] | None = None,
                  on_output: Callable[[bytes], None] | None = None) -> None:
         self.board = board or Board()
         self.on_output = on_output
@@ -77,6 +78,10 @@ class Machine:
         self.bus = Bus(self.ram, self.devices, self.engine)
         self.harts = tuple(Hart(self, number) for number in range(self.board.harts))
         wire(self)
+        self.model = None
+        if timing is not None and not timing.flat:
+            from .timing.model import Model
+            self.model = Model(self.engine, timing, notice)
         self.reset()
 
     # --- what the machine is made of ----------------------------------------------------------------

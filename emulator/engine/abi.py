@@ -76,6 +76,7 @@ TB_ICOUNT: Final = 8  # u16
 TB_SIZE: Final = 10  # u16
 HOOK_BEGIN: Final = 24
 HOOK_END: Final = 32
+HOOK_CALLBACK: Final = 40
 HOOK_USER_DATA: Final = 48
 
 UC_ERR_OK: Final = 0

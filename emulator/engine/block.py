@@ -21,15 +21,15 @@ from .abi import (
     ACCESS_FETCH, ENV_MIE, ENV_MIP, ENV_MSTATUS, ENV_PRIV, HOOK_BEGIN, HOOK_END, HOOK_USER_DATA, TB_ICOUNT, TB_PC,
     TB_SIZE,
 )
-from .clock import budget_left, calm, request_stop, spend
+from .clock import calm, request_stop, slice_over, spend
 from .fpsingle import compressed_illegal, operands, settle
 from .interrupt import pending
 from .layout import (
     F_PAGE_ADDR_CODE, F_TLB_RESET_DIRTY, M_BLOCK_HOOK, M_BREAKS, M_BREAK_COUNT, M_BREAK_SKIP,
-    M_BUDGET, M_CONSIDER, M_CS, M_CURRENT, M_ENV, M_EVENT, M_FP_BLOCK, M_FP_HOOK, M_HART, M_HAS_CODE, M_LIMIT,
-    M_MPRV_MODE, M_NATURAL, M_PART, M_RAM_HOST, M_REBUILD, M_REBUILD_SIZE, M_RECORD_END, M_RECORD_NEXT, M_STEP, M_STOP,
-    M_YIELD, RECORD_BREAK, RECORD_REBUILD, R_BYTES, R_COUNT, R_FLAGS, R_MACHINE, R_PC, R_SIZE, STOP_BREAK, STOP_RECORDS,
-    STOP_STEP,
+    M_BUDGET, M_CODE_BLOCK, M_CODE_FIRST, M_CODE_HOOK, M_CODE_LAST, M_CONSIDER, M_CS, M_CURRENT, M_ENV, M_EVENT, M_HART,
+    M_HAS_CODE, M_LIMIT, M_MPRV_MODE, M_NATURAL, M_PART, M_RAM_HOST, M_REBUILD, M_REBUILD_SIZE, M_RECORD_END,
+    M_RECORD_NEXT, M_STEP, M_STOP, M_TIMING, M_TIMING_WATCHED, M_YIELD, RECORD_BREAK, RECORD_FP, RECORD_REBUILD, R_BYTES,
+    R_COUNT, R_FLAGS, R_MACHINE, R_PC, R_SIZE, R_TIMED, STOP_BREAK, STOP_RECORDS, STOP_STEP,
 )
 from .mmu import fetch_parcel, flush_modes, host_address, translate
 from .native import entry, inline
@@ -56,9 +56,9 @@ def on_block(uc: int, pc: int, size: int, record: int) -> None:
     st64(m + M_CURRENT, record)
 
 
-@entry("void(i64, i64)")
-def consider(m: int, record: int) -> None:
-    """The slow path: leave the engine if there is a reason to, else run the block after all."""
+@entry("i64(i64, i64)")
+def consider(m: int, record: int) -> int:
+    """The slow path: leave the engine if there is a reason to (0), else run the block after all (1)."""
     settle(m, True)
     env = ld64(m + M_ENV)
     count = abs(ld64(record + R_COUNT))
@@ -68,30 +68,29 @@ def consider(m: int, record: int) -> None:
         if ld64(m + M_PART):  # the limit it was translated under holds again
             st64(m + M_LIMIT, count)
         leave(m)
-        return
+        return 0
     if ld64(m + M_STEP) == STEP_DONE:
         request_stop(m, STOP_STEP, 0)
     if ld64(m + M_STOP):
         leave(m)
-        return
+        return 0
     if ld64(m + M_NATURAL):
-        run_part(m, record, count)
-        return
-    if budget_left(m) <= 0 or ld64(m + M_EVENT) or ld64(m + M_YIELD) or pending(env) >= 0:
+        return run_part(m, record, count)
+    if slice_over(m) or ld64(m + M_EVENT) or ld64(m + M_YIELD) or pending(env) >= 0:
         leave(m)
-        return
+        return 0
     limit = count
     if flags & RECORD_BREAK or ld64(m + M_STEP):
         limit = next_part(m, env, ld64(record + R_PC), count)
         if limit == 0:
             leave(m)
-            return
+            return 0
     spend(m, count)
     st64(m + M_CURRENT, record)
     if limit < count:
         st64(m + M_NATURAL, count)
         split_here(m, limit)
-        return
+        return 0
     finish_step(m)
     status = ld64(env + ENV_MSTATUS)
     if status & MPRV:
@@ -99,11 +98,12 @@ def consider(m: int, record: int) -> None:
             if status & MPP != ld64(m + M_MPRV_MODE):  # an MRET to M-mode changed it
                 st64(m + M_MPRV_MODE, status & MPP)
                 flush_modes(m, 1 << PRV_M)
-            return
+            return 1
         st64(env + ENV_MSTATUS, status & ~MPRV)  # xRET to below M clears MPRV (3.1.6.3)
         flush_modes(m, 1 << PRV_M)
     if ld64(env + ENV_MIP) & ld64(env + ENV_MIE) == 0 and ld64(m + M_STEP) == 0:
         calm(m)
+    return 1
 
 
 @inline
@@ -147,35 +147,36 @@ def finish_step(m: int) -> None:
 
 
 @inline
-def run_part(m: int, record: int, count: int) -> None:
-    """Within a split block: run the part that was prepared, or prepare the next."""
+def run_part(m: int, record: int, count: int) -> int:
+    """Within a split block: run the part that was prepared (1), or prepare the next (0)."""
     left = ld64(m + M_NATURAL)
     if not ld64(m + M_PART):
         limit = next_part(m, ld64(m + M_ENV), ld64(record + R_PC), left)
         if limit == 0:
             leave(m)
-            return
+            return 0
         if limit < left:
             split_here(m, limit)
-            return
+            return 0
     st64(m + M_PART, 0)
     st64(m + M_NATURAL, left - count if left > count else 0)
     finish_step(m)
+    return 1
 
 
 @inline
 def note_rebuild(m: int, record: int) -> None:
-    """Tell the run loop to discard this block; its next translation gets the floating-point hook."""
+    """Tell the run loop to discard this block; its next translation gets the code hook."""
     pc = ld64(record + R_PC)
     offset = call2(ld64(m + F_PAGE_ADDR_CODE), ld64(m + M_ENV), pc)
     st64(m + M_REBUILD, offset)
     st64(m + M_REBUILD_SIZE, 0 if offset == -1 else 4)
     env = ld64(m + M_ENV)
-    first, last = find_repairs(m, env, pc, ld64(record + R_BYTES), ld64(env + ENV_MSTATUS) & FS)
-    hook = ld64(m + M_FP_HOOK)
+    first, last, _ = find_hooked(m, env, pc, ld64(record + R_BYTES))
+    hook = ld64(m + M_CODE_HOOK)
     st64(hook + HOOK_BEGIN, first)
     st64(hook + HOOK_END, last + 4)  # the instruction behind the last one settles it
-    st64(m + M_FP_BLOCK, pc)
+    st64(m + M_CODE_BLOCK, pc)
 
 
 @inline
@@ -226,6 +227,25 @@ def find_repairs(m: int, env: int, pc: int, size: int, enabled: int) -> tuple[in
     return first, last
 
 
+@inline
+def find_hooked(m: int, env: int, pc: int, size: int) -> tuple[int, int, int]:
+    """The first and last instruction that the code hook must see ((0, -1) for none), RECORD_FP if one needs mending."""
+    first, last = find_repairs(m, env, pc, size, ld64(env + ENV_MSTATUS) & FS)
+    flags = RECORD_FP if last != -1 else 0
+    if ld64(m + M_TIMING):
+        watched = call3(ld64(m + M_TIMING_WATCHED), m, pc, size)
+        if watched >= 0:
+            begin = pc + (watched & 0xFFFF)
+            end = pc + (watched >> 16)
+            if last == -1:
+                first = begin
+                last = end
+            else:
+                first = begin if begin < first else first
+                last = end if end > last else last
+    return first, last, flags
+
+
 @entry("void(i64, i64, i64, i64)")
 def on_edge(uc: int, tb: int, previous: int, m: int) -> None:
     """UC_HOOK_EDGE_GENERATED: a block has been translated, and is about to run for the first time."""
@@ -235,26 +255,30 @@ def on_edge(uc: int, tb: int, previous: int, m: int) -> None:
     count = ld16(tb + TB_ICOUNT)
     hook = ld64(m + M_BLOCK_HOOK)
     record = ld64(hook + HOOK_USER_DATA)
-    flags = 0
     mark_code(m, env, pc)
     last = pc + size - 1
     if last >> 12 != pc >> 12:
         mark_code(m, env, last & ~0xFFF)
-    if ld64(m + M_FP_BLOCK) == pc:
-        fp = ld64(m + M_FP_HOOK)
-        st64(fp + HOOK_BEGIN, NOWHERE)
-        st64(fp + HOOK_END, NOWHERE)
-        st64(m + M_FP_BLOCK, NOWHERE)
-    elif find_repairs(m, env, pc, size, ld64(env + ENV_MSTATUS) & FS)[1] != -1:
-        flags = RECORD_REBUILD
+    _, last_hooked, flags = find_hooked(m, env, pc, size)
+    negative = 0
+    if ld64(m + M_CODE_BLOCK) == pc:
+        code = ld64(m + M_CODE_HOOK)
+        st64(code + HOOK_BEGIN, ld64(m + M_CODE_FIRST))
+        st64(code + HOOK_END, ld64(m + M_CODE_LAST))
+        st64(m + M_CODE_BLOCK, NOWHERE)
+    elif last_hooked != -1 and ld64(m + M_CODE_LAST) == NOWHERE:
+        flags |= RECORD_REBUILD
+        negative = 1
     for i in range(ld64(m + M_BREAK_COUNT)):
         at = ld64(m + M_BREAKS + 8 * i)
         if pc <= at < pc + size:
             flags |= RECORD_BREAK
+            negative = 1
     st64(record + R_PC, pc)
     st64(record + R_BYTES, size)
     st64(record + R_FLAGS, flags)
-    st64(record + R_COUNT, -count if flags else count)
+    st64(record + R_COUNT, -count if negative else count)
+    st64(record + R_TIMED, 0)
     following = record + R_SIZE
     st64(following + R_MACHINE, m)
     st64(hook + HOOK_USER_DATA, following)

@@ -6,11 +6,11 @@ The scheme is drawn in `layout`.
 from __future__ import annotations
 
 from .layout import (
-    H_CLOCK, H_INSNS, INFINITE, M_ARMED, M_BUDGET, M_CYCLES_PER_TICK, M_HART, M_HOLD, M_SLICE, M_STOP, M_STOP_ARG,
-    M_TIME_OFFSET, STOP_NONE,
+    H_CLOCK, H_INSNS, INFINITE, M_ARMED, M_BUDGET, M_CYCLES_PER_TICK, M_HART, M_HOLD, M_INSNS_END, M_SLICE, M_STOP,
+    M_STOP_ARG, M_TIME_OFFSET, M_TIMING, M_TIMING_PENDING, STOP_NONE,
 )
 from .native import inline
-from .prims import ld64, st64, udiv, ult
+from .prims import call1, ld64, st64, udiv, ult
 
 FAR = 1 << 48
 """Ticks beyond which a deadline counts as never (325 days of a 10 MHz timebase)."""
@@ -18,35 +18,62 @@ FAR = 1 << 48
 
 @inline
 def budget_left(m: int) -> int:
-    """Instructions of this slice not yet run; at most one block below 0."""
+    """Cycles of this slice not yet passed; at most one block below 0."""
     if ld64(m + M_ARMED):
         return ld64(m + M_HOLD)
     return ld64(m + M_BUDGET)
 
 
 @inline
-def spend(m: int, count: int) -> None:
-    """Take `count` instructions off the budget (give back when negative)."""
+def spend_cycles(m: int, cycles: int) -> None:
+    """Take `cycles` off the budget (give back when negative)."""
     at = m + M_HOLD if ld64(m + M_ARMED) else m + M_BUDGET
-    st64(at, ld64(at) - count)
+    st64(at, ld64(at) - cycles)
+
+
+@inline
+def spend(m: int, count: int) -> None:
+    """Count `count` instructions (or take them back when negative); without a timing model, their cycles, too."""
+    if ld64(m + M_TIMING):
+        at = ld64(m + M_HART) + H_INSNS
+        st64(at, ld64(at) + count)
+    else:
+        spend_cycles(m, count)
+
+
+@inline
+def slice_over(m: int) -> bool:
+    """Whether the slice's cycles, or its instructions, are used up."""
+    if budget_left(m) <= 0:
+        return True
+    return ld64(m + M_TIMING) != 0 and ld64(ld64(m + M_HART) + H_INSNS) >= ld64(m + M_INSNS_END)
 
 
 @inline
 def elapsed(m: int) -> int:
-    """Instructions of this slice already run, all of the current block included."""
+    """Cycles of this slice already passed; without a timing model, all of the current block's included."""
     return ld64(m + M_SLICE) - budget_left(m)
 
 
 @inline
 def now(m: int) -> int:
-    """The running hart's clock, in cycles."""
+    """The running hart's clock, in cycles; with a timing model, as the current block began."""
     return ld64(ld64(m + M_HART) + H_CLOCK) + elapsed(m)
+
+
+@inline
+def now_at_end(m: int) -> int:
+    """The running hart's clock behind the current block: that of its last instruction, such as a CSR access."""
+    if ld64(m + M_TIMING):
+        return now(m) + call1(ld64(m + M_TIMING_PENDING), m)
+    return now(m)
 
 
 @inline
 def retired(m: int) -> int:
     """Instructions the running hart has retired, all of the current block included."""
-    return ld64(ld64(m + M_HART) + H_INSNS) + elapsed(m)
+    counted = ld64(ld64(m + M_HART) + H_INSNS)
+    return counted if ld64(m + M_TIMING) else counted + elapsed(m)
 
 
 @inline

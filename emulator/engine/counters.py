@@ -9,7 +9,7 @@ Source: privileged specification 3.1.10 to 3.1.12 and 4.1.5.
 from __future__ import annotations
 
 from .abi import ENV_MCOUNTEREN, ENV_PRIV, ENV_SCOUNTEREN
-from .clock import now, retired
+from .clock import now_at_end, retired
 from .layout import H_COUNTINHIBIT, H_CYCLE_BASE, H_HPM_COUNTER, H_INSTRET_BASE
 from .native import inline
 from .prims import ld64, st64
@@ -30,7 +30,7 @@ def read_counter(m: int, h: int, index: int) -> int:
     """mcycle (0), minstret (2) or mhpmcounter `index`: the value before this instruction retires."""
     stopped = (ld64(h + H_COUNTINHIBIT) >> index) & 1
     if index == 0:
-        return ld64(h + H_CYCLE_BASE) + (0 if stopped else now(m) - 1)
+        return ld64(h + H_CYCLE_BASE) + (0 if stopped else now_at_end(m) - 1)
     if index == 2:
         return ld64(h + H_INSTRET_BASE) + (0 if stopped else retired(m) - 1)
     return ld64(h + H_HPM_COUNTER + 8 * index)
@@ -41,7 +41,7 @@ def write_counter(m: int, h: int, index: int, value: int) -> None:
     """Set a counter: the next instruction reads `value` (3.1.10)."""
     stopped = (ld64(h + H_COUNTINHIBIT) >> index) & 1
     if index == 0:
-        st64(h + H_CYCLE_BASE, value - (0 if stopped else now(m)))
+        st64(h + H_CYCLE_BASE, value - (0 if stopped else now_at_end(m)))
     elif index == 2:
         st64(h + H_INSTRET_BASE, value - (0 if stopped else retired(m)))
     else:

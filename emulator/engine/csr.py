@@ -16,7 +16,7 @@ from .abi import (
     ENV_MSCRATCH, ENV_MSTATUS, ENV_MTVAL, ENV_MTVEC, ENV_PC, ENV_PRIV, ENV_SATP, ENV_SCAUSE, ENV_SCOUNTEREN, ENV_SEPC,
     ENV_SSCRATCH, ENV_STVAL, ENV_STVEC,
 )
-from .clock import attention, now, ticks
+from .clock import attention, now_at_end, ticks
 from .counters import counter_allowed, read_counter, write_counter, write_inhibit
 from .interrupt import refresh_mip
 from .layout import (
@@ -138,7 +138,7 @@ def read(m: int, h: int, env: int, number: int) -> tuple[bool, int]:
     if number == CSR_MSTATUS:
         return True, read_status(env)
     if number == CSR_TIME:
-        return counter_allowed(env, 1), ticks(m, now(m))
+        return counter_allowed(env, 1), ticks(m, now_at_end(m))
     if number == CSR_CYCLE or number == CSR_INSTRET:
         return counter_allowed(env, number - CSR_CYCLE), read_counter(m, h, number - CSR_CYCLE)
     if number == CSR_MIE:

@@ -10,13 +10,13 @@ import ctypes
 import weakref
 from collections.abc import Callable, Collection
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import EngineError
-from . import abi, block, clock, fpsingle, layout, mmu, native, schedule, selfcheck, tracing, trap
+from . import abi, block, clock, codehook, layout, mmu, native, schedule, selfcheck, tracing, trap
 from .library import Library, library
 
 UC_ARCH_RISCV, UC_MODE_RISCV64 = 8, 1 << 3
@@ -35,12 +35,31 @@ CODE_BUFFER = 256 << 20
 """Bytes of address space for translated code; committed as used."""
 EVERYWHERE = (1, 0)
 """A hook range with begin above end: all addresses."""
+NOWHERE = (block.NOWHERE, block.NOWHERE)
+"""A hook range in which no instruction is."""
 
 DEVICES = (0x1_0000, 0x7FFF_FFFF)
 """Physical addresses between boot ROM and RAM: where device accesses are looked for when they are traced."""
 
 MmioRead = Callable[[int, int], int]
 MmioWrite = Callable[[int, int, int], None]
+
+
+class TimingModel(Protocol):
+    """What counts cycles (`emulator.timing.model`)."""
+
+    on_block: int
+    """Address of its UC_HOOK_BLOCK."""
+    on_code: int
+    """Address of its UC_HOOK_CODE."""
+    entries: dict[int, int]
+    """Addresses of its other entries, by the M_ word that holds each."""
+
+    def reset(self) -> None:
+        """The harts were put into their reset state; set H_TIMING and M_TIMING."""
+
+    def drop_blocks(self) -> None:
+        """Translations were dropped, and everything known of them with them."""
 
 
 class Engine:
@@ -69,6 +88,7 @@ class Engine:
         self._ram_size = 0
         self._trace_ring: npt.NDArray[np.int64] | None = None
         self._traced = 0
+        self._timing: TimingModel | None = None
         self.env = selfcheck.find_env(self._lib, self._handle)
         self.cs = self.env - abi.CS_ENV
         selfcheck.check_layout(self._library, self._handle, self.env)
@@ -190,6 +210,8 @@ class Engine:
         """Drop every translated block (not a TLB flush)."""
         self._call("uc_ctl", UC_CTL_TB_FLUSH)
         self._reset_records()
+        if self._timing is not None:
+            self._timing.drop_blocks()
 
     def flush_tlb(self) -> None:
         """Drop every cached address translation of the hart in the engine (the others have none)."""
@@ -210,10 +232,12 @@ class Engine:
         if kinds and self._trace_ring is None:
             self._trace_ring = np.zeros((tracing.CAPACITY, tracing.ENTRY // 8), dtype=np.int64)
             self.set_word(layout.M_TRACE_RING, int(self._trace_ring.ctypes.data))
-        if kinds & tracing.TRACE_INSN and not self._traced & tracing.TRACE_INSN:
-            self._hook(UC_HOOK_CODE, tracing.on_instruction, self.block, EVERYWHERE)
+        if kinds & tracing.TRACE_INSN:
+            self._set_code_range(EVERYWHERE)
         if kinds & tracing.TRACE_MMIO and not self._traced & tracing.TRACE_MMIO:
             self._hook(UC_HOOK_MEM_WRITE | UC_HOOK_MEM_READ_AFTER, tracing.on_access, self.block, DEVICES)
+        if not kinds & tracing.TRACE_INSN:
+            self._set_code_range(NOWHERE)
         self._traced |= kinds
         self.set_word(layout.M_TRACE, kinds)
         self.flush_translations()
@@ -237,6 +261,20 @@ class Engine:
             if reason != layout.STOP_RECORDS:
                 return reason
             self.flush_translations()
+
+    def attach_timing(self, timing: TimingModel) -> None:
+        """Let `timing` count cycles, from the next `reset` on; before the first `run`, once."""
+        self._timing = timing
+        for field, address in timing.entries.items():
+            self.set_word(field, address)
+        for field, address in ((layout.M_BLOCK_HOOK, timing.on_block), (layout.M_CODE_HOOK, timing.on_code)):
+            ctypes.c_uint64.from_address(self.word(field) + abi.HOOK_CALLBACK).value = address
+        self.flush_translations()
+
+    @property
+    def timed(self) -> bool:
+        """Whether a timing model counts cycles; otherwise a cycle is an instruction."""
+        return self._timing is not None
 
     @property
     def current_hart(self) -> int:
@@ -274,6 +312,8 @@ class Engine:
         for hart in range(self.harts):
             self.write_state(hart, abi.ENV_PC, pc)
         self.flush_tlb()
+        if self._timing is not None:
+            self._timing.reset()
 
     def access_csr(self, hart: int, number: int, value: int = 0, mask: int = 0) -> int | None:
         """Read CSR `number` as M-mode code on `hart` would, and write the bits `mask` of `value`.
@@ -327,7 +367,7 @@ class Engine:
         self.set_word(layout.M_HARTS, self.hart_block[0])
         self.set_word(layout.M_HART, self.hart_block[0])
         self.set_word(layout.M_HART_COUNT, self.harts)
-        self.set_word(layout.M_FP_BLOCK, block.NOWHERE)
+        self.set_word(layout.M_CODE_BLOCK, block.NOWHERE)
         self.set_word(layout.M_CYCLES_PER_TICK, 1)
         self.set_word(layout.M_NEXT_EVENT, layout.INFINITE)
         self.set_word(layout.M_BREAK_SKIP, -1)
@@ -347,7 +387,7 @@ class Engine:
 
     def _install_hooks(self) -> None:
         code = self._library.code
-        everywhere, nowhere = EVERYWHERE, (block.NOWHERE, block.NOWHERE)
+        everywhere = EVERYWHERE
         self._hook(UC_HOOK_INTR, trap.on_exception, self.block, everywhere)
         self._hook(UC_HOOK_INSN_INVALID, trap.on_breakpoint, self.block, everywhere)
         self._hook(UC_HOOK_EDGE, block.on_edge, self.block, everywhere)
@@ -355,7 +395,9 @@ class Engine:
         self._reset_records()
         records = int(self._records.ctypes.data)
         self.set_word(layout.M_BLOCK_HOOK, self._hook(UC_HOOK_BLOCK, block.on_block, records, everywhere))
-        self.set_word(layout.M_FP_HOOK, self._hook(UC_HOOK_CODE, fpsingle.on_fp, self.block, nowhere))
+        self.set_word(layout.M_CODE_HOOK, self._hook(UC_HOOK_CODE, codehook.on_code, self.block, NOWHERE))
+        self.set_word(layout.M_ON_CODE, code.address(codehook.on_code))
+        self._set_code_range(NOWHERE)
         ctypes.c_uint64.from_address(self.cs + abi.CS_TLB_FILL).value = code.address(mmu.tlb_fill)
 
     def _hook(self, kind: int, fn: Callable[..., Any], user: int, where: tuple[int, int]) -> int:
@@ -364,6 +406,14 @@ class Engine:
         self._call("uc_hook_add", ctypes.byref(handle), kind, ctypes.c_void_p(self._library.code.address(fn)),
                    ctypes.c_void_p(user), ctypes.c_uint64(where[0]), ctypes.c_uint64(where[1]))
         return handle.value
+
+    def _set_code_range(self, where: tuple[int, int]) -> None:
+        """Have translations from now on call the code hook for these addresses (and for what blocks need)."""
+        hook = self.word(layout.M_CODE_HOOK)
+        for field, offset, address in ((layout.M_CODE_FIRST, abi.HOOK_BEGIN, where[0]),
+                                       (layout.M_CODE_LAST, abi.HOOK_END, where[1])):
+            self.set_word(field, address)
+            ctypes.c_uint64.from_address(hook + offset).value = address
 
     def _reset_records(self) -> None:
         start = int(self._records.ctypes.data)

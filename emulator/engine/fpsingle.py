@@ -12,7 +12,7 @@ The engine's floating point is right but for these rules, most of them later tha
 
 All are mended around the engine's own instruction: by giving it other operands before, and by
 completing its result after. `block.on_edge` finds the instructions when a block is translated and
-has the block translated again with a hook on them (`on_fp`), which runs before each instruction.
+has the block translated again with the code hook on them, which calls `mend` before each instruction.
 What is to be done *after* one (`settle`) the next hook, block or trap does.
 """
 
@@ -24,7 +24,7 @@ from .layout import (
     F_GET_FFLAGS, F_RAISE, F_SET_FFLAGS, M_ENV, M_FP_BOX, M_FP_FIXES, M_FP_FLAGS, M_FP_PC, M_FP_RD, M_FP_SAVED,
 )
 from .mmu import fetch_parcel
-from .native import entry, inline
+from .native import inline
 from .prims import call1, call2, call3, ld64, lshr, st64
 from .riscv import FS, ILLEGAL, SD
 
@@ -201,9 +201,9 @@ def raise_invalid(m: int, env: int) -> None:
     call2(ld64(m + F_SET_FFLAGS), env, flags | NV)
 
 
-@entry("void(i64, i64, i32, i64)")
-def on_fp(uc: int, pc: int, size: int, m: int) -> None:
-    """UC_HOOK_CODE over the single-precision instructions of a block: before each instruction."""
+@inline
+def mend(m: int, pc: int, size: int) -> None:
+    """Before the instruction at `pc`: what it needs, and what the one before it left (`codehook`)."""
     env = ld64(m + M_ENV)
     settle(m, True)
     mode = ld64(env + ENV_PRIV)

@@ -11,6 +11,9 @@ follows from it (`clock.py`):
         elapsed = M_SLICE - budget left          H_INSNS + elapsed = instructions retired
                                                  H_CLOCK + elapsed = the hart's clock
 
+With a timing model (M_TIMING) the budget is in cycles, and the block hook takes each block's cycles off
+it when the block is over; instructions are counted in H_INSNS itself. See `emulator.timing`.
+
 Attention. The hook's fast path looks at nothing but the sign of M_BUDGET. Whoever wants the run loop
 to look at something (an interrupt, a new timer value, a stop) moves the budget to M_HOLD and puts 0
 in its place: the next block finds no budget and takes the slow path.
@@ -100,8 +103,10 @@ M_LOOP_INSNS: Final = _m.take()  # instructions retired then,
 M_LOOP_EPC: Final = _m.take()  # its epc if it was a failed fetch, else -1,
 M_LOOP_COUNT: Final = _m.take()  # and how many traps in a row got nowhere
 M_BLOCK_HOOK: Final = _m.take()  # the block hook's struct hook
-M_FP_HOOK: Final = _m.take()  # the floating-point repair hook's struct hook
-M_FP_BLOCK: Final = _m.take()  # address of the block being translated again with that hook
+M_CODE_HOOK: Final = _m.take()  # the code hook's struct hook,
+M_CODE_FIRST: Final = _m.take()  # the addresses it is for when no block is translated for it,
+M_CODE_LAST: Final = _m.take()
+M_CODE_BLOCK: Final = _m.take()  # and the block being translated again with it
 M_FP_FIXES: Final = _m.take()  # registers to put back after a repaired instruction, see fpsingle
 M_FP_SAVED: Final = _m.take(6)  # {register, value} of each
 M_FP_BOX: Final = _m.take()  # register + 1 that the instruction before left to be boxed, 0 for none
@@ -132,6 +137,13 @@ M_PLIC: Final = _m.take()
 M_TRACE: Final = _m.take()  # kinds of events to record (tracing.TRACE_ bits), 0 for none
 M_TRACE_RING: Final = _m.take()  # host address of the ring,
 M_TRACE_COUNT: Final = _m.take()  # and the number of entries in it
+M_TIMING: Final = _m.take()  # the timing model's state of the hart in the engine, 0 without one
+M_INSNS_END: Final = _m.take()  # with a timing model: H_INSNS at which the slice ends
+M_ON_CODE: Final = _m.take()  # address of codehook.on_code
+M_TIMING_STOP_SHORT: Final = _m.take()  # addresses of the timing model's entries, see timing.hooks
+M_TIMING_REDIRECT: Final = _m.take()
+M_TIMING_PENDING: Final = _m.take()
+M_TIMING_WATCHED: Final = _m.take()
 M_WIDEST: Final = _m.take()  # the largest MODE that satp takes
 M_SIZE: Final = _m.size
 
@@ -162,6 +174,7 @@ H_PMP_ACTIVE: Final = _h.take()  # number of entries up to the last that is not 
 H_HPM_EVENT: Final = _h.take(32)
 H_HPM_COUNTER: Final = _h.take(32)
 H_TRAPS: Final = _h.take()
+H_TIMING: Final = _h.take()  # the timing model's state of this hart, 0 without one
 H_SIZE: Final = _h.size
 
 # --- a translation block's record -----------------------------------------------------------------
@@ -171,9 +184,11 @@ R_COUNT: Final = _r.take()  # instructions in the block; negative: look at R_FLA
 R_PC: Final = _r.take()  # virtual address of its first instruction
 R_FLAGS: Final = _r.take()
 R_BYTES: Final = _r.take()  # bytes of code in the block
+R_TIMED: Final = _r.take()  # what the timing model knows of the block, 0 for nothing yet
 R_SIZE: Final = _r.size
-RECORD_REBUILD: Final = 1  # single-precision instructions inside: translate again with their hook
+RECORD_REBUILD: Final = 1  # instructions inside that the code hook must see: translate again with it
 RECORD_BREAK: Final = 2  # a breakpoint inside
+RECORD_FP: Final = 4  # instructions inside that `fpsingle` mends
 
 # --- why run() returns ----------------------------------------------------------------------------
 STOP_NONE: Final = 0

@@ -17,9 +17,9 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import EngineError
-from . import abi, block, clock, counters, csr, fpsingle, interrupt, mmu, native, pmp, schedule, tracing, trap
+from . import abi, block, clock, codehook, counters, csr, fpsingle, interrupt, mmu, native, pmp, schedule, tracing, trap
 
-MODULES = (clock, interrupt, pmp, mmu, fpsingle, tracing, trap, block, counters, csr, schedule)
+MODULES = (clock, interrupt, pmp, mmu, fpsingle, tracing, codehook, trap, block, counters, csr, schedule)
 """The engine's modules with native functions."""
 
 

@@ -75,14 +75,17 @@ class Code:
         return address
 
 
-def load(modules: Sequence[types.ModuleType], notice: Callable[[str], None] | None = None) -> Code:
+def load(modules: Sequence[types.ModuleType], notice: Callable[[str], None] | None = None, *,
+         support: Sequence[types.ModuleType] = (), constants: Sequence[types.ModuleType] = ()) -> Code:
     """The native code of `modules`, from the cache if it is there, otherwise compiled (seconds).
 
-    `notice` is called with one line of text before a compilation starts. Raises NativeCodeError
-    when the functions cannot be compiled; a cache that cannot be written is not an error.
+    Functions of `support` may be called, too, but have no addresses in this code; `constants` are
+    further modules whose values are compiled in. `notice` is called with one line of text before a
+    compilation starts. Raises NativeCodeError when the functions cannot be compiled; a cache that
+    cannot be written is not an error.
     """
     names = [f"{fn.__module__}.{fn.__name__}" for fn in _entries(modules)]
-    path = cache_directory() / f"native-{_key(modules)}.o"
+    path = cache_directory() / f"native-{_key([*modules, *support, *constants])}.o"
     try:
         return Code(path.read_bytes(), names)
     except (OSError, RuntimeError, ValueError):
@@ -90,7 +93,7 @@ def load(modules: Sequence[types.ModuleType], notice: Callable[[str], None] | No
     if notice is not None:
         notice("compiling native hooks (first run on this machine, a few seconds)")
     try:
-        machine_code = _compile(modules)
+        machine_code = _compile([*support, *modules], modules)
     except Exception as why:
         raise NativeCodeError(f"native hooks do not compile: {type(why).__name__}: {why}") from why
     _write(path, machine_code)
@@ -141,7 +144,7 @@ def _key(modules: Iterable[types.ModuleType]) -> str:
 def _constants(modules: Iterable[types.ModuleType]) -> list[types.ModuleType]:
     """The modules whose sources decide the code besides `modules`: what they take constants from."""
     package = __name__.rpartition(".")[0]
-    return [sys.modules[f"{package}.{name}"] for name in ("prims", "native", "layout", "abi")
+    return [sys.modules[f"{package}.{name}"] for name in ("prims", "native", "layout", "abi", "riscv")
             if f"{package}.{name}" in sys.modules]
 
 
@@ -156,8 +159,8 @@ def _write(path: Path, data: bytes) -> None:
         pass  # an unwritable cache only costs time
 
 
-def _compile(modules: Sequence[types.ModuleType]) -> bytes:
-    """Object code of all native functions of `modules`, each entry under its C signature."""
+def _compile(modules: Sequence[types.ModuleType], exported: Sequence[types.ModuleType]) -> bytes:
+    """Object code of all native functions of `modules`, each entry of the `exported` ones under its C signature."""
     import numba
     from numba.core import config
 
@@ -186,8 +189,9 @@ def _compile(modules: Sequence[types.ModuleType]) -> bytes:
         for name, value in list(space.items()):
             if id(value) in compiled:
                 space[name] = compiled[id(value)]
+    reached = set(_callees_first(exported))
     for fn in _callees_first(modules):
-        if not fn.__hartwell_native__:  # type: ignore[attr-defined]
+        if not fn.__hartwell_native__ and fn in reached:  # type: ignore[attr-defined]
             # One version of each, for 64-bit integers; left to itself numba makes one per constant argument.
             dispatchers[fn].compile((numba.int64,) * fn.__code__.co_argcount)
             dispatchers[fn].disable_compile()
@@ -195,7 +199,7 @@ def _compile(modules: Sequence[types.ModuleType]) -> bytes:
     whole: Any = None
     wrappers = [f"@hartwell_shared = global [{SHARED_WORDS} x i64] zeroinitializer"]
     keep = {"hartwell_shared"}
-    for fn in _entries(modules):
+    for fn in _entries(exported):
         result, arguments = _parse(fn.__hartwell_native__)  # type: ignore[attr-defined]
         numba_result = numba.void if result == "void" else numba.int64
         compiled_fn = numba.cfunc(numba_result(*[numba.int64] * len(arguments)),

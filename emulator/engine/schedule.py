@@ -13,14 +13,14 @@ from .abi import (
     CS_CFLAGS_NEXT_TB, ENV_LOAD_RES, ENV_MIE, ENV_MIP, ENV_MSTATUS, ENV_PC, ENV_SIZE, UC_ERR_EXCEPTION, UC_ERR_OK,
 )
 from .block import STEP_DONE
-from .clock import attention, deadline, elapsed, request_stop
+from .clock import attention, deadline, elapsed, request_stop, retired
 from .fpsingle import settle
 from .interrupt import env_of, pending, refresh_mip
 from .layout import (
     F_EMU_START, F_TB_INVALIDATE, F_TLB_FLUSH, H_CLOCK, H_ENV, H_INSNS, H_MIP_LINES, H_MTIMECMP, H_SIZE, H_SPIN_COUNT,
-    H_SPIN_PC, H_USER_PAGES, H_WAITING, H_WAKE, INFINITE, M_ARMED, M_BUDGET, M_CLINT, M_CS, M_ENV, M_EVENT, M_HART,
-    M_HARTS, M_HART_COUNT, M_HOLD, M_LEFT, M_LIMIT, M_NATURAL, M_NEXT_EVENT, M_PACED, M_QUANTUM, M_REBUILD,
-    M_REBUILD_SIZE, M_RUN_LIMIT, M_SLICE, M_SLICE_END, M_STEP, M_STOP, M_UC, M_YIELD, STOP_ENGINE, STOP_EVENT,
+    H_SPIN_PC, H_TIMING, H_USER_PAGES, H_WAITING, H_WAKE, INFINITE, M_ARMED, M_BUDGET, M_CLINT, M_CS, M_ENV, M_EVENT, M_HART,
+    M_HARTS, M_HART_COUNT, M_HOLD, M_INSNS_END, M_LEFT, M_LIMIT, M_NATURAL, M_NEXT_EVENT, M_PACED, M_QUANTUM, M_REBUILD,
+    M_REBUILD_SIZE, M_RUN_LIMIT, M_SLICE, M_SLICE_END, M_STEP, M_STOP, M_TIMING, M_UC, M_YIELD, STOP_ENGINE, STOP_EVENT,
     STOP_IDLE, STOP_LIMIT, STOP_NONE, STOP_PACE, STOP_STEP,
 )
 from .native import entry, inline
@@ -135,13 +135,14 @@ def switch_to(m: int, h: int) -> None:
         st64(env + 8 * i, ld64(h + H_ENV + 8 * i))
     st64(m + M_HART, h)
     st64(env + ENV_LOAD_RES, -1)  # another hart may have stored there meanwhile
+    st64(m + M_TIMING, ld64(h + H_TIMING))
     st64(h + H_USER_PAGES, 0)
     call1(ld64(m + F_TLB_FLUSH), ld64(m + M_CS))
 
 
 @inline
 def slice_length(m: int, h: int, clock: int) -> int:
-    """Instructions until the next thing that must be looked at."""
+    """Cycles until the next thing that must be looked at."""
     length = ld64(m + M_SLICE_END) - clock
     if ld64(m + M_CLINT) and not ld64(h + H_MIP_LINES) & MTIP:
         timer = deadline(m, ld64(h + H_MTIMECMP), clock) - clock
@@ -151,7 +152,9 @@ def slice_length(m: int, h: int, clock: int) -> int:
     if event < length:
         length = event
     limit = ld64(m + M_RUN_LIMIT)
-    if limit < length:
+    if ld64(m + M_TIMING):
+        st64(m + M_INSNS_END, ld64(h + H_INSNS) + limit)
+    elif limit < length:
         length = limit
     return length if length > 0 else 1
 
@@ -160,6 +163,7 @@ def slice_length(m: int, h: int, clock: int) -> int:
 def run_slice(m: int, h: int, env: int) -> int:
     """Let the engine run; the error that uc_emu_start gave."""
     length = slice_length(m, h, ld64(h + H_CLOCK))
+    before = ld64(h + H_INSNS)
     st64(m + M_SLICE, length)
     st64(m + M_BUDGET, length)
     st64(m + M_ARMED, 0)
@@ -175,11 +179,12 @@ def run_slice(m: int, h: int, env: int) -> int:
     error = call5(ld64(m + F_EMU_START), ld64(m + M_UC), ld64(env + ENV_PC), 0, 0, 0) & 0xFFFFFFFF
     settle(m, True)
     if not ld64(m + M_LEFT):  # a WFI ends its block early: the engine translates on behind it
-        uncount(m, env, ld64(env + ENV_PC), 0)
+        uncount(m, env, ld64(env + ENV_PC), 0, 0)
     done = elapsed(m)
+    insns = retired(m)
     st64(h + H_CLOCK, ld64(h + H_CLOCK) + done)
-    st64(h + H_INSNS, ld64(h + H_INSNS) + done)
-    st64(m + M_RUN_LIMIT, ld64(m + M_RUN_LIMIT) - done)
+    st64(h + H_INSNS, insns)
+    st64(m + M_RUN_LIMIT, ld64(m + M_RUN_LIMIT) - (insns - before))
     st64(m + M_SLICE, 0)
     st64(m + M_BUDGET, 0)
     st64(m + M_HOLD, 0)

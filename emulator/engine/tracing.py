@@ -60,11 +60,9 @@ def trace_csr(m: int, env: int, number: int, old: int, new: int) -> None:
         push(m, TRACE_CSR, ld64(env + ENV_PRIV), ld64(env + ENV_PC), number, old, new, 0)
 
 
-@entry("void(i64, i64, i32, i64)")
-def on_instruction(uc: int, pc: int, size: int, m: int) -> None:
-    """UC_HOOK_CODE: an instruction is about to run."""
-    if not ld64(m + M_TRACE) & TRACE_INSN:
-        return
+@inline
+def trace_instruction(m: int, pc: int) -> None:
+    """Record the instruction at `pc`, which is about to run."""
     env = ld64(m + M_ENV)
     bits = 0
     offset = call2(ld64(m + F_PAGE_ADDR_CODE), env, pc)

@@ -24,12 +24,12 @@ from .clock import attention, request_stop, retired, spend
 from .fpsingle import settle
 from .layout import (
     F_EMU_STOP, H_TRAPS, M_CS, M_CURRENT, M_ENV, M_FP_PC, M_HART, M_HOSTCALLS, M_LEFT, M_LOOP_COUNT,
-    M_LOOP_EPC, M_LOOP_INSNS, M_LOOP_PC, M_NATURAL, M_PART, M_RUN_LIMIT, M_STEP, M_STOP, M_TRAPS, M_UC, R_BYTES,
-    R_COUNT, R_PC, STOP_HOSTCALL, STOP_STEP, STOP_TRAP_LOOP,
+    M_LOOP_EPC, M_LOOP_INSNS, M_LOOP_PC, M_NATURAL, M_PART, M_RUN_LIMIT, M_STEP, M_STOP, M_TIMING, M_TIMING_REDIRECT,
+    M_TIMING_STOP_SHORT, M_TRAPS, M_UC, R_BYTES, R_COUNT, R_PC, STOP_HOSTCALL, STOP_STEP, STOP_TRAP_LOOP,
 )
 from .mmu import fetch_parcel, flush_modes, host_address, translate
 from .native import entry, inline
-from .prims import call1, ld8, ld32, ld64, st32, st64
+from .prims import call1, call2, call3, ld8, ld32, ld64, st32, st64
 from .riscv import (
     BREAKPOINT, ECALL_M, ECALL_U, FETCH_ACCESS, FETCH_MISALIGNED, FETCH_PAGE, ILLEGAL, LOAD_ACCESS, LOAD_MISALIGNED,
     LOAD_PAGE,
@@ -92,6 +92,8 @@ def enter(m: int, env: int, cause: int, interrupt: int, tval: int, epc: int) -> 
         pc += 4 * cause
     st64(env + ENV_PC, pc)
     st64(env + ENV_LOAD_RES, -1)
+    if ld64(m + M_TIMING):
+        call2(ld64(m + M_TIMING_REDIRECT), m, epc)
     st64(m + M_NATURAL, 0)
     st64(m + M_PART, 0)
     trace_trap(m, env, code, tval, epc, priv)
@@ -171,8 +173,11 @@ def distance(m: int, env: int, start: int, end: int, bound: int) -> int:
 
 
 @inline
-def uncount(m: int, env: int, epc: int, more: int) -> None:
-    """Correct the instruction count for a block that ended early: before `epc`, but for `more` instructions there."""
+def uncount(m: int, env: int, epc: int, more: int, started: int) -> None:
+    """Correct the counts for a block that ended early: before `epc`, but for `more` instructions there.
+
+    `started` is 1 if the instruction at `epc` went into the pipeline, which takes time, counted or not.
+    """
     record = ld64(m + M_CURRENT)
     if record == 0:
         return
@@ -182,6 +187,8 @@ def uncount(m: int, env: int, epc: int, more: int) -> None:
     done = distance(m, env, ld64(record + R_PC), epc, count)
     if done >= 0:
         spend(m, done + more - count)
+    if ld64(m + M_TIMING):
+        call3(ld64(m + M_TIMING_STOP_SHORT), m, epc, started)
 
 
 @inline
@@ -239,7 +246,7 @@ def on_exception(uc: int, number: int, m: int) -> None:
     if number == ILLEGAL:
         tval = instruction_at(m, env, epc)
         if tval & 0x7F == CUSTOM_0 and ld64(m + M_HOSTCALLS):
-            uncount(m, env, epc, 0)
+            uncount(m, env, epc, 0, 0)
             st64(env + ENV_PC, epc)
             request_stop(m, STOP_HOSTCALL, tval)
             leave(m)
@@ -254,7 +261,7 @@ def on_exception(uc: int, number: int, m: int) -> None:
             insn = instruction_at(m, env, epc)
             if insn & 0x7F == 0x2F and (insn >> 27) & 31 != 2:  # an AMO or SC, not LR
                 cause = number + 2
-    uncount(m, env, epc, 1 if number == ECALL_U else 0)
+    uncount(m, env, epc, 1 if number == ECALL_U else 0, 1)
     take(m, env, cause, tval, epc)
 
 
@@ -264,7 +271,7 @@ def on_breakpoint(uc: int, m: int) -> int:
     env = ld64(m + M_ENV)
     epc = ld64(env + ENV_PC)
     settle(m, epc != ld64(m + M_FP_PC))
-    uncount(m, env, epc, 1)
+    uncount(m, env, epc, 1, 1)
     take(m, env, BREAKPOINT, epc, epc)
     return 1
 

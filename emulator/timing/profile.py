@@ -40,7 +40,7 @@ class Latency:
     """lb, lbu, lh, lhu and SC."""
     csr: int = 3
     link: int = 2
-    """The return address of jal and jalr."""
+    """The return address of jalr; that of jal is a plain result."""
     fp_load: int = 4
     fp_short: int = 4
     """fsgnj, fmin, fmax, conversions between formats, moves and conversions from integers; single FMA."""
@@ -141,7 +141,8 @@ class Memory:
     """Cycles between the last memory access and a fence behind it."""
     mmio: int = 7
     """A device register, read or written."""
-    fence_i: int = 60
+    fence_i: int = 2
+    """Cycles of fence.i besides the refetch of its own line."""
     sfence: int = 4
 
 
@@ -162,7 +163,7 @@ class Profile:
     fdiv: FloatDivide = field(default_factory=FloatDivide)
     l1i: Cache = field(default_factory=lambda: Cache(miss=49))
     l1d: Cache = field(default_factory=Cache)
-    itlb: Tlb = field(default_factory=Tlb)
+    itlb: Tlb = field(default_factory=lambda: Tlb(walk=10))
     dtlb: Tlb = field(default_factory=Tlb)
     predictor: Predictor = field(default_factory=Predictor)
     memory: Memory = field(default_factory=Memory)

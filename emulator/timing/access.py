@@ -22,7 +22,7 @@ from .decode import (
 )
 from .events import Event
 from .layout import (
-    C_MISS, C_MISS_DIRTY, EV_FIRST_DIRTY, EV_MATCH_A, EV_MATCH_B, EV_MMIO, EV_OPERAND, EV_STALL, EV_TLB, MAX_EVENTS,
+    C_MISS, C_MISS_DIRTY, EV_DIRTY, EV_FIRST_DIRTY, EV_MATCH_A, EV_MATCH_B, EV_MMIO, EV_OPERAND, EV_STALL, EV_TLB, MAX_EVENTS,
     O_IMM, O_WORD, P_DIV_BASE, P_DIV_SIGN, P_DTLB, P_FDIV_D, P_FDIV_S, P_FDIV_SPECIAL, P_FSQRT_D, P_FSQRT_S, P_L1D,
     P_MMIO, P_MUL_BITS, T_DATA_FRAME, T_DATA_PAGE, T_DTLB, T_EVENT_COUNT, T_EVENT_LIST, T_KEY, T_PARAMS, T_STORE_A,
     T_STORE_A_MASK, T_STORE_B, T_STORE_B_MASK,
@@ -225,7 +225,7 @@ def note_access(t: int, m: int, env: int, word: int, imm: int, index: int) -> No
             if outcome == FIRST_DIRTY:
                 bits |= EV_FIRST_DIRTY
             else:
-                bits |= EV_STALL
+                bits |= EV_STALL | EV_DIRTY if outcome == MISS_DIRTY else EV_STALL
                 cycles += cache_stall(t, outcome)
     else:
         count(t, MMIO_ACCESSES)

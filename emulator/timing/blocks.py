@@ -15,7 +15,8 @@ from .decode import K_BRANCH, K_CSR_FLUSH, K_FENCE_I, K_JUMP, K_TRAP, WATCHED, W
 from .layout import (
     A_BLOCKS_END, A_BLOCKS_NEXT, A_FULL, A_OPS_END, A_OPS_NEXT, CFI_BRANCH, CFI_CALL, CFI_INDIRECT, CFI_INDIRECT_CALL,
     CFI_JUMP, CFI_NONE, CFI_RETURN, C_LINE_BITS, D_BTB, D_BTB_EPOCH, D_CFI, D_COUNT, D_EDGE, D_FALL,
-    D_FIRST_HOOKED, D_HALF, D_L1I_EPOCH, D_LAST_LINE, D_LINE, D_LINES, D_OPS, D_PACKET, D_PC, D_SIZE, END_FENCE_I,
+    D_FIRST_HOOKED, D_HALF, D_L1I_EPOCH, D_LAST_LINE, D_LINE, D_LINES, D_OPS, D_PACKET, D_PC, D_SIZE, D_TARGET, D_DECEIVES, D_DECEIVES_BEFORE,
+    D_WRONG_FALL, D_WRONG_TAKEN, END_FENCE_I,
     END_SYSTEM, O_IMM, O_PC, O_SIZE, O_WORD, P_L1I, T_PARAMS, T_POOL,
 )
 
@@ -45,6 +46,22 @@ def end_kind(word: int, insn: int) -> int:
     if links:
         return CFI_INDIRECT_CALL
     return CFI_RETURN if source & 0x1B == 1 else CFI_INDIRECT  # ra or t0
+
+
+@inline
+def deceives(d: int, packet: int, host: int) -> int:
+    """Where `packet` of block `d`, its code at `host`, looks as if a 32-bit instruction began: halfwords 0, 1 as bits.
+
+    Fetch asks so when it holds a BTB entry against the wrong packet (`predictor.check_stale_packet`). It knows
+    of an instruction that began in the upper half and goes on behind; otherwise it looks at the lower half, be
+    that the middle of an instruction.
+    """
+    op = ld64(d + D_OPS)
+    for _ in range(ld64(d + D_COUNT)):
+        if ld64(op + O_PC) == packet + 2 and ld64(op + O_WORD) & WIDE:
+            return 2
+        op += O_SIZE
+    return 1 if host and ld16(host) & 3 == 3 else 0
 
 
 @inline
@@ -116,9 +133,15 @@ def describe(m: int, record: int) -> int:
     st64(d + D_PACKET, (va - 2) & ~3)
     st64(d + D_HALF, (va - 2) >> 1 & 1)
     st64(d + D_FIRST_HOOKED, first_hooked)
+    packet = (va - 2) & ~3
+    st64(d + D_DECEIVES, deceives(d, packet, code_at(m, h, env, packet)))
+    st64(d + D_DECEIVES_BEFORE, deceives(d, packet - 4, code_at(m, h, env, packet - 4)) if packet > pc else -1)
     st64(d + D_BTB, -1)
     st64(d + D_BTB_EPOCH, -1)
     st64(d + D_L1I_EPOCH, -1)
+    st64(d + D_TARGET, -1)
+    st64(d + D_WRONG_FALL, -1)
+    st64(d + D_WRONG_TAKEN, -1)
     st64(d + D_LINE, pc >> line_bits)
     st64(d + D_LAST_LINE, (va - 1) >> line_bits)
     st64(d + D_LINES, ((va - 1) >> line_bits) - (pc >> line_bits) + 1)

@@ -15,7 +15,7 @@ from .events import Event
 from .layout import (
     C_LINE_BITS, C_LRU, C_MISS, D_COUNT, D_L1I_EPOCH, D_LAST_LINE, D_LINE, D_LINES, D_OPS, D_PC, ENTRY_SEQUENTIAL,
     EV_FETCH, EV_FETCH_TLB, O_PC, O_SIZE, O_WORD, P_ITLB, P_L1I, T_ENTRY, T_EVENTS, T_EVENT_COUNT, T_FETCHED,
-    T_FETCH_COUNT, T_FETCH_PAGE, T_ITLB, T_L1I_EPOCH, T_LAST, T_PARAMS,
+    T_FETCH_COUNT, T_FETCH_PAGE, T_ITLB, T_L1I_EPOCH, T_PARAMS,
 )
 from .predictor import starve
 from .tlb import NO_FRAME, lookup, refill, walk
@@ -59,10 +59,7 @@ def fetch_lines(t: int, m: int, env: int, d: int) -> None:
                 if line == first and ld64(t + T_ENTRY) != ENTRY_SEQUENTIAL:
                     cycles += 1  # the refill is looked for every other cycle, from a jump one too late
             if cycles:
-                if line == first:
-                    starve(t, ld64(t + T_LAST), ld64(t + T_ENTRY), va)
-                else:
-                    starve(t, 0, ENTRY_SEQUENTIAL, va)
+                starve(t, ld64(t + T_ENTRY) if line == first else ENTRY_SEQUENTIAL, va, line != first)
                 note(t, waiting_for(d, line, bits), EV_FETCH | EV_FETCH_TLB if walked else EV_FETCH, cycles)
             st64(t + T_FETCHED, line)
             st64(t + T_FETCH_PAGE, page)

@@ -32,14 +32,16 @@ from .caches import l1i_clear
 from .decode import K_SFENCE, MEMORY, WATCHED
 from .fetch import fetch_block
 from .layout import (
-    CFI_NONE, CFI_RETURN, D_CFI, D_COUNT, D_EDGE, D_FIRST_HOOKED, D_OPS, END_FENCE_I, ENTRY_FLUSH,
-    ENTRY_SEQUENTIAL, E_CYCLES, E_FLAGS, E_KEY, E_NEXT, E_NUMBER, O_IMM, O_PC, O_SIZE, O_WORD, STALLS, T_ENTRY,
-    T_EVENT_COUNT, T_FETCHED, T_FETCH_COUNT, T_FETCH_PAGE, T_HART, T_HITS, T_KEY, T_LAST, T_NEXT_OP, T_PENDING, T_SCRATCH,
-    T_SHORT_STALLS, T_STATE, W_STALLS, W_STATE,
+    CFI_BRANCH, CFI_NONE, CFI_RETURN, D_CFI, D_COUNT, D_EDGE, D_FALL, D_FIRST_HOOKED, D_HALF, D_OPS, D_PACKET, D_DECEIVES, END_FENCE_I, ENTRY_FLUSH,
+    ENTRY_MISPREDICT, ENTRY_SEQUENTIAL, E_CYCLES, E_FLAGS, E_KEY, E_NEXT, E_NUMBER, O_IMM, O_PC, O_SIZE, O_WORD, STALLS, T_ENTRY,
+    T_EVENT_COUNT, T_FETCHED, T_FETCH_COUNT, T_FETCH_PAGE, T_HART, T_HITS, T_KEY, T_LAST_END, T_LAST_HALF, T_LAST_PACKET,
+    T_LAST_DECEIVES, T_NEXT_OP, T_PENDING, T_SCRATCH,
+    T_SHORT_STALLS, T_STATE, T_WRONG_PATH, W_STALLS, W_STATE,
 )
 from .pipeline import run
 from .predictor import resolve
 from .tlb import clear_page, clear_tlbs
+from .wrongpath import run_astray
 
 
 @inline
@@ -49,7 +51,6 @@ def finish(t: int, m: int, d: int, target: int) -> int:
     if e == 0 or ld64(e + E_KEY) != ld64(t + T_KEY):
         e = find(t, m, d)
     st64(t + T_PENDING, 0)
-    st64(t + T_LAST, d)
     st64(t + T_STATE, ld64(e + E_NEXT))
     hits = ld64(t + T_HITS) + 8 * ld64(e + E_NUMBER)
     st64(hits, ld64(hits) + 1)
@@ -58,8 +59,14 @@ def finish(t: int, m: int, d: int, target: int) -> int:
     if end != CFI_NONE:
         if end <= CFI_RETURN:
             entry_kind = resolve(t, d, ld64(e + E_FLAGS), target)
+            if entry_kind == ENTRY_MISPREDICT and end == CFI_BRANCH:
+                run_astray(m, t, d, 1 if target != ld64(d + D_FALL) else 0)
         else:
             settle_end(t, end)
+    st64(t + T_LAST_END, end)
+    st64(t + T_LAST_PACKET, ld64(d + D_PACKET))
+    st64(t + T_LAST_HALF, ld64(d + D_HALF))
+    st64(t + T_LAST_DECEIVES, ld64(d + D_DECEIVES))
     st64(t + T_ENTRY, entry_kind)
     return ld64(e + E_CYCLES)
 
@@ -183,7 +190,9 @@ def redirect(m: int, epc: int) -> None:
     if d:
         spend_cycles(m, finish(t, m, d, epc))
     st64(t + T_ENTRY, ENTRY_FLUSH)
-    st64(t + T_LAST, 0)
+    st64(t + T_LAST_END, -1)
+    st64(t + T_LAST_DECEIVES, 0)
+    st64(t + T_WRONG_PATH, 0)
     st64(t + T_FETCHED, -1)
     st64(t + T_FETCH_PAGE, -1)
 

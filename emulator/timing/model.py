@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ..engine import clock, layout, mmu, native, pmp
 from ..engine.engine import Engine
 from . import (
-    access, automaton, blocks, caches, decode, events, fetch, hooks, pipeline, plru, predictor, tlb,
+    access, automaton, blocks, caches, decode, events, fetch, hooks, pipeline, plru, predictor, tlb, wrongpath,
 )
 from . import layout as timing_layout
 from .events import Event, Stall
@@ -36,7 +36,7 @@ from .layout import (
     X_SECTOR_BITS, X_SUPERPAGES, X_WALK, ENTRY_FLUSH,
 )
 
-MODULES: tuple[ModuleType, ...] = (decode, caches, plru, tlb, predictor, pipeline, automaton, blocks, access, fetch, hooks)
+MODULES: tuple[ModuleType, ...] = (decode, caches, plru, tlb, predictor, pipeline, automaton, blocks, access, fetch, wrongpath, hooks)
 """The modules with the model's native functions."""
 SUPPORT: tuple[ModuleType, ...] = (clock, pmp, mmu)
 """The engine's modules whose functions they call."""

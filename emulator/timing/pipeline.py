@@ -30,8 +30,9 @@ from .decode import (
 )
 from .events import Stall
 from .layout import (
-    D_OPS, EF_QUEUE_EMPTY, ENTRY_FLUSH, ENTRY_MISPREDICT, ENTRY_PREDICTED, ENTRY_REDIRECT, EV_FETCH_TLB, EV_FIRST_DIRTY,
-    EV_MATCH_A, EV_MATCH_B, EV_MMIO, EV_OPERAND, EV_STALL, EV_TLB, O_PC, O_SIZE, O_WORD, P_AMO, P_CSR, P_FENCE,
+    D_OPS, EF_QUEUE_EMPTY, EF_QUEUE_FULL, EF_RESTARTED, ENTRY_FLUSH, ENTRY_MISPREDICT, ENTRY_REDIRECT, EV_DIRTY,
+    EV_FETCH_TLB, EV_FIRST_DIRTY,
+    EV_MATCH_A, EV_MATCH_B, EV_MMIO, EV_STALL, EV_TLB, O_PC, O_SIZE, O_WORD, P_AMO, P_CSR, P_FENCE,
     P_FENCE_I, P_FP_DOUBLE, P_FP_LOAD, P_FP_SHORT, P_FP_SINGLE, P_FP_TO_INT, P_LINK, P_LOAD, P_LOAD_NARROW,
     P_MISPREDICT, P_MUL_LATENCY, P_MUL_PIPELINED, P_QUEUE, P_REDIRECT, P_REFETCH, P_REPLAY, P_SFENCE, P_STORE_REPLAY,
     P_WIDTH, QUEUE, STALLS, T_EVENT_COUNT, T_EVENT_LIST, T_FETCH_COUNT, T_PARAMS, T_SCRATCH, W_CAUSE, W_QUEUE, W_READY,
@@ -89,8 +90,11 @@ S_QUEUE: Final = 112  # cycles since the last packets left the queue, up to SETT
 SF_FENCE: Final = 1
 SF_LOAD: Final = 2
 SF_FRESH: Final = 4  # fetch starts over
-SF_HALF: Final = 8  # the last instruction was compressed and the upper half of its packet
+SF_HALF: Final = 8  # the last instruction stood alone in the decoder's buffer
 SF_QUEUE_EMPTY: Final = 16  # fewer than two packets waited when the last one was fetched
+SF_QUEUE_FULL: Final = 32  # the last packet had to wait for room in the queue
+SF_BLOCKED: Final = 64  # a miss has just been waited for
+SF_BLOCKED_TWICE: Final = 128  # with a line written back
 
 
 @inline
@@ -239,6 +243,9 @@ def run(t: int, d: int, n: int, s: int, entry: int) -> tuple[int, int]:
     fresh = flags & SF_FRESH
     half = flags & SF_HALF
     queue_empty = flags & SF_QUEUE_EMPTY
+    queue_full = flags & SF_QUEUE_FULL
+    blocked = 2 if flags & SF_BLOCKED_TWICE else 1 if flags & SF_BLOCKED else 0
+    restarted = 0
     fetched = field(s, S_FETCHED) - 128
     fetch_cause = field(s, S_FETCH_CAUSE)
     slots = field(s, S_SLOTS)
@@ -278,8 +285,10 @@ def run(t: int, d: int, n: int, s: int, entry: int) -> tuple[int, int]:
         new_packet = fresh or not pc & 2 or wide
         if new_packet:
             fetched += 1 if width == 1 or not pc & 4 or fresh else 0
+            queue_full = 0
             if ld64(last_in_queue) + 1 > fetched:
                 fetched = ld64(last_in_queue) + 1
+                queue_full = 1
             while event < fetch_end and ld64(event) >> 32 == i:
                 fetched += ld64(event) & 0xFFFFF
                 cause = TLB if ld64(event) >> 20 & EV_FETCH_TLB else L1I
@@ -298,6 +307,9 @@ def run(t: int, d: int, n: int, s: int, entry: int) -> tuple[int, int]:
                 available = fetched + 2
                 if taken + 1 > available:
                     available = taken + 1
+        # A compressed jump in a packet's lower half is all that the decoder gets of it, maybe a cycle early.
+        early = half and new_packet and available <= now
+        entered = fresh
         fresh = 0
         # --- issue
         units = unit_of(word, kind)
@@ -309,6 +321,11 @@ def run(t: int, d: int, n: int, s: int, entry: int) -> tuple[int, int]:
             wait(w, cause, available - at)
             at = available
         fetch_cause = FETCH
+        if blocked:  # an instruction of which the queue holds one half lost its place meanwhile
+            if wide and pc & 2 and new_packet and not entered:
+                wait(w, L1D, blocked)
+                at += blocked
+            blocked = 0
         for k in range(8, 40, 8):
             register = word >> k & 255
             if register:
@@ -373,6 +390,7 @@ def run(t: int, d: int, n: int, s: int, entry: int) -> tuple[int, int]:
                 wait(w, FP, fdiv - at)
                 at = fdiv
         if replayed:
+            restarted = 1
             if wide and pc & 2:
                 at += 1
                 fetched = at - 2
@@ -408,6 +426,8 @@ def run(t: int, d: int, n: int, s: int, entry: int) -> tuple[int, int]:
             if happened & EV_STALL:
                 now = at + happened_cycles
                 wait(w, TLB if happened & EV_TLB else MMIO if happened & EV_MMIO else L1D, happened_cycles)
+                if not happened & (EV_MMIO | EV_TLB):
+                    blocked = 2 if happened & EV_DIRTY else 1
         register = word >> 8 & 255
         if muldiv_op:
             done = at + 2 + happened_cycles
@@ -424,10 +444,12 @@ def run(t: int, d: int, n: int, s: int, entry: int) -> tuple[int, int]:
             st64(w + W_CAUSE + 8 * register, FP)
         elif register:
             latency, what = result_latency(p, word, kind)
+            if happened & EV_MMIO:
+                latency = 1
             st64(w + W_READY + 8 * register, now + latency)
             st64(w + W_CAUSE + 8 * register, what)
         loaded = word & LOAD
-        half = 1 if pc & 2 and not wide else 0
+        half = 1 if not wide and (pc & 2 or early) else 0
         if kind >= K_CSR_FLUSH:
             if kind == K_CSR_FLUSH or kind == K_TRAP or kind == K_FENCE_I:
                 fetched = now + refetch - 2
@@ -436,11 +458,13 @@ def run(t: int, d: int, n: int, s: int, entry: int) -> tuple[int, int]:
                     fetched += ld64(p + P_FENCE_I)
                     fetch_cause = FENCE
                 fresh = 1
+                restarted = 1
                 clear_queue(w)
             elif kind == K_SFENCE:
                 fetched = now + ld64(p + P_SFENCE) - 3
                 fetch_cause = FENCE
                 fresh = 1
+                restarted = 1
                 clear_queue(w)
             elif kind == K_FENCE:
                 fenced = 1
@@ -461,7 +485,8 @@ def run(t: int, d: int, n: int, s: int, entry: int) -> tuple[int, int]:
     since = now - last_memory
     first |= (since if 0 <= since < 15 else 15) << 48
     first |= (fenced & SF_FENCE | (SF_LOAD if loaded else 0) | (SF_FRESH if fresh else 0) | (SF_HALF if half else 0)
-              | (SF_QUEUE_EMPTY if queue_empty else 0)) << 56
+              | (SF_QUEUE_EMPTY if queue_empty else 0) | (SF_QUEUE_FULL if queue_full else 0)
+              | (SF_BLOCKED if blocked == 1 else SF_BLOCKED_TWICE if blocked else 0)) << 56
     ahead = fetched - now
     if ahead < -SETTLED:
         ahead = -SETTLED
@@ -481,7 +506,8 @@ def run(t: int, d: int, n: int, s: int, entry: int) -> tuple[int, int]:
     st64(w + W_STATE + 104, second)
     st64(w + W_STATE + 112, queue)
     st64(w + W_STATE + 120, 0)
-    return now, EF_QUEUE_EMPTY if queue_empty else 0
+    return now, ((EF_QUEUE_EMPTY if queue_empty else 0) | (EF_QUEUE_FULL if queue_full else 0)
+                 | (EF_RESTARTED if restarted else 0))
 
 
 @inline

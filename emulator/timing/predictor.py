@@ -27,11 +27,11 @@ from .caches import count
 from .events import Event
 from .layout import (
     CFI_BRANCH, CFI_CALL, CFI_INDIRECT_CALL, CFI_JUMP, CFI_RETURN, D_BTB, D_BTB_EPOCH, D_CFI, D_FALL, D_HALF, D_PACKET,
-    EF_QUEUE_EMPTY, ENTRY_MISPREDICT, ENTRY_PREDICTED, ENTRY_REDIRECT, ENTRY_SEQUENTIAL, P_BHT, P_BHT_BITS,
+    D_DECEIVES_BEFORE, EF_QUEUE_EMPTY, EF_QUEUE_FULL, EF_RESTARTED, ENTRY_MISPREDICT, ENTRY_PREDICTED, ENTRY_REDIRECT, ENTRY_SEQUENTIAL, P_BHT, P_BHT_BITS,
     P_BHT_COUNTER, P_BHT_HASH, P_BHT_HASH_BITS, P_BHT_HISTORY, P_BTB, P_BTB_MATCH, P_BTB_PAGES, P_RAS, RAS_SAME, T_BHT,
     T_BTB_EPOCH, T_BTB_KEY, T_BTB_KIND, T_BTB_NEXT_PAGE, T_BTB_PAGE, T_BTB_PAGES, T_BTB_PLRU, T_BTB_TARGET,
-    T_BTB_TOUCHED, T_CFI_BUBBLES, T_CFI_PACKET, T_HISTORY, T_HISTORY_BEFORE, T_PARAMS, T_RAS, T_RAS_BEFORE, T_RAS_DEPTH,
-    T_RAS_TOP,
+    T_BTB_TOUCHED, T_CFI_BUBBLES, T_CFI_PACKET, T_HISTORY, T_HISTORY_BEFORE, T_LAST_END, T_LAST_HALF, T_LAST_PACKET, T_LAST_DECEIVES, T_PARAMS, T_RAS, T_RAS_BEFORE, T_RAS_DEPTH,
+    T_RAS_TOP, T_WRONG_PATH,
 )
 from .plru import plru_touch, plru_way
 
@@ -44,15 +44,8 @@ PACKET: Final = 4
 
 
 @inline
-def btb_find(t: int, p: int, d: int) -> int:
-    """The BTB's entry for the control transfer that ends block `d`, -1 for none."""
-    packet = ld64(d + D_PACKET)
-    at = ld64(d + D_BTB)
-    if at >= 0:
-        if ld64(t + T_BTB_KEY + 8 * at) == packet and ld64(d + D_BTB_EPOCH) == ld64(t + T_BTB_EPOCH):
-            return at
-    elif ld64(d + D_BTB_EPOCH) == ld64(t + T_BTB_EPOCH):
-        return -1
+def btb_search(t: int, p: int, packet: int) -> int:
+    """The BTB's entry for `packet`, -1 for none."""
     found = -1
     twice = -1
     for i in range(ld64(p + P_BTB)):
@@ -63,7 +56,20 @@ def btb_find(t: int, p: int, d: int) -> int:
         st64(t + T_BTB_KEY + 8 * twice, -1)
         st64(t + T_BTB_KEY + 8 * found, -1)
         st64(t + T_BTB_EPOCH, ld64(t + T_BTB_EPOCH) + 1)
-        return found
+    return found
+
+
+@inline
+def btb_find(t: int, p: int, d: int) -> int:
+    """The BTB's entry for the control transfer that ends block `d`, -1 for none."""
+    packet = ld64(d + D_PACKET)
+    at = ld64(d + D_BTB)
+    if at >= 0:
+        if ld64(t + T_BTB_KEY + 8 * at) == packet and ld64(d + D_BTB_EPOCH) == ld64(t + T_BTB_EPOCH):
+            return at
+    elif ld64(d + D_BTB_EPOCH) == ld64(t + T_BTB_EPOCH):
+        return -1
+    found = btb_search(t, p, packet)
     st64(d + D_BTB, found)
     st64(d + D_BTB_EPOCH, ld64(t + T_BTB_EPOCH))
     return found
@@ -109,9 +115,8 @@ def next_page(t: int, p: int, taken: int) -> int:
 
 
 @inline
-def btb_update(t: int, p: int, d: int, entry: int, target: int) -> None:
-    """Enter the control transfer that ends block `d` into the BTB: at `entry`, or (-1) at one that makes room."""
-    packet = ld64(d + D_PACKET)
+def btb_update(t: int, p: int, packet: int, kind: int, entry: int, target: int) -> None:
+    """Enter a control transfer (`kind`: CFI_ value << 1 | halfword) into the BTB: at `entry`, or (-1) where room is."""
     match = ld64(p + P_BTB_MATCH)
     key_page = packet >> match
     target_page = target >> match
@@ -127,10 +132,16 @@ def btb_update(t: int, p: int, d: int, entry: int, target: int) -> None:
         entry = plru_way(ld64(t + T_BTB_PLRU), ld64(p + P_BTB))
     st64(t + T_BTB_KEY + 8 * entry, packet)
     st64(t + T_BTB_TARGET + 8 * entry, target)
-    st64(t + T_BTB_KIND + 8 * entry, ld64(d + D_CFI) << 1 | ld64(d + D_HALF))
+    st64(t + T_BTB_KIND + 8 * entry, kind)
     st64(t + T_BTB_PAGES + 8 * entry, mine << 8 | theirs)
     st64(t + T_BTB_EPOCH, ld64(t + T_BTB_EPOCH) + 1)
     btb_touch(t, p, entry)
+
+
+@inline
+def enter(t: int, p: int, d: int, entry: int, target: int) -> None:
+    """`btb_update` for the control transfer that ends block `d`."""
+    btb_update(t, p, ld64(d + D_PACKET), ld64(d + D_CFI) << 1 | ld64(d + D_HALF), entry, target)
 
 
 @inline
@@ -214,6 +225,7 @@ def resolve_branch(t: int, p: int, d: int, flags: int, adjacent: bool, target: i
     taken = 1 if target != ld64(d + D_FALL) else 0
     history = ld64(t + T_HISTORY_BEFORE) if adjacent else ld64(t + T_HISTORY)
     packet = ld64(d + D_PACKET)
+    astray = ld64(t + T_WRONG_PATH)
     index = bht_index(p, packet, history)
     predicted = predicts_taken(t, p, index)
     entry = btb_find(t, p, d)
@@ -226,19 +238,20 @@ def resolve_branch(t: int, p: int, d: int, flags: int, adjacent: bool, target: i
         st64(t + T_HISTORY, after)
         st64(t + T_HISTORY_BEFORE, after)
         if taken:  # an entry that was not found counts as number 0
-            btb_update(t, p, d, entry if entry >= 0 else 0, target)
+            enter(t, p, d, entry if entry >= 0 else 0, target)
         elif entry >= 0:
             btb_touch(t, p, entry)
         return ENTRY_MISPREDICT
-    st64(t + T_HISTORY, shift(p, ld64(t + T_HISTORY), predicted))
+    if not astray:
+        st64(t + T_HISTORY, shift(p, ld64(t + T_HISTORY), predicted))
     if not taken:
         return ENTRY_SEQUENTIAL
     if entry >= 0:
         btb_touch(t, p, entry)
         return ENTRY_PREDICTED
     count(t, FETCH_REDIRECTS)
-    if flags & EF_QUEUE_EMPTY:
-        btb_update(t, p, d, -1, target)
+    if flags & EF_QUEUE_EMPTY and not astray:
+        enter(t, p, d, -1, target)
     return ENTRY_REDIRECT
 
 
@@ -248,6 +261,7 @@ def resolve_jump(t: int, p: int, d: int, flags: int, adjacent: bool, target: int
     count(t, JUMPS)
     kind = ld64(d + D_CFI)
     entry = btb_find(t, p, d)
+    astray = ld64(t + T_WRONG_PATH)
     outcome = ENTRY_MISPREDICT
     if entry >= 0:
         guess = ld64(t + T_BTB_TARGET + 8 * entry)
@@ -263,12 +277,14 @@ def resolve_jump(t: int, p: int, d: int, flags: int, adjacent: bool, target: int
     elif kind == CFI_JUMP or kind == CFI_CALL or (kind == CFI_RETURN and ras_head(t) == target):
         outcome = ENTRY_REDIRECT
         count(t, FETCH_REDIRECTS)
-        if flags & EF_QUEUE_EMPTY:
-            btb_update(t, p, d, -1, target)
+        if flags & EF_QUEUE_EMPTY and not astray:
+            enter(t, p, d, -1, target)
     if outcome == ENTRY_MISPREDICT:
         count(t, TARGET_MISPREDICTS)
-        btb_update(t, p, d, entry, target)
+        enter(t, p, d, entry, target)
     st64(t + T_RAS_BEFORE, ras_head(t))
+    if astray:
+        kind = CFI_JUMP
     if kind == CFI_RETURN:
         ras_pop(t, p)
     elif kind == CFI_CALL or kind == CFI_INDIRECT_CALL:
@@ -280,22 +296,47 @@ def resolve_jump(t: int, p: int, d: int, flags: int, adjacent: bool, target: int
 
 
 @inline
-def starve(t: int, last: int, how: int, target: int) -> None:
-    """The fetch queue ran dry behind the last instruction of `last` (0: one that is not a block's last).
+def starve(t: int, how: int, target: int, inside: bool) -> None:
+    """The fetch queue ran dry in front of `target`, to which fetch came as `how` says.
 
     Execution then takes the empty queue for a wrong prediction: it enters the jump that led here into the
     BTB (once more, if fetch has just done so), or drops the entry of an instruction that is no jump.
+    `inside`: the instruction in front is not the last one of a block.
     """
     p = ld64(t + T_PARAMS)
+    end = ld64(t + T_LAST_END)
+    packet = ld64(t + T_LAST_PACKET)
+    kind = end << 1 | ld64(t + T_LAST_HALF)
     if how == ENTRY_SEQUENTIAL:
-        if last == 0 or ld64(last + D_CFI) != CFI_BRANCH:
+        if inside or end != CFI_BRANCH:
             st64(t + T_BTB_KEY, -1)
             st64(t + T_BTB_EPOCH, ld64(t + T_BTB_EPOCH) + 1)
             btb_touch(t, p, 0)
     elif how == ENTRY_PREDICTED:
-        btb_update(t, p, last, btb_find(t, p, last), target)
+        btb_update(t, p, packet, kind, btb_search(t, p, packet), target)
     elif how == ENTRY_REDIRECT:
-        btb_update(t, p, last, -1, target)
+        btb_update(t, p, packet, kind, -1, target)
+
+
+@inline
+def check_stale_packet(t: int, p: int, d: int) -> None:
+    """The packet of `d`'s last control transfer had to wait for room in the fetch queue.
+
+    While it waits, the fetch unit holds the BTB's answer for it against the packet before it. If a 32-bit
+    instruction begins there where the answer says that a jump ends, the unit believes that the BTB is wrong:
+    it empties it, and learns nothing more until execution sends it somewhere.
+    """
+    entry = btb_find(t, p, d)
+    if entry < 0:
+        return
+    where = ld64(d + D_DECEIVES_BEFORE)
+    if where < 0:
+        where = ld64(t + T_LAST_DECEIVES)
+    if where >> (ld64(t + T_BTB_KIND + 8 * entry) & 1) & 1:
+        for i in range(ld64(p + P_BTB)):
+            st64(t + T_BTB_KEY + 8 * i, -1)
+        st64(t + T_BTB_EPOCH, ld64(t + T_BTB_EPOCH) + 1)
+        st64(t + T_WRONG_PATH, 1)
 
 
 @inline
@@ -304,7 +345,12 @@ def resolve(t: int, d: int, flags: int, target: int) -> int:
     p = ld64(t + T_PARAMS)
     packet = ld64(d + D_PACKET)
     # The packet fetched directly in front: what it did to history and return stack is not yet to be seen.
-    adjacent = ld64(t + T_CFI_PACKET) == packet - PACKET and ld64(t + T_CFI_BUBBLES) == 0
+    adjacent = (ld64(t + T_CFI_PACKET) == packet - PACKET and ld64(t + T_CFI_BUBBLES) == 0
+                and flags & EF_QUEUE_FULL == 0)
+    if flags & EF_RESTARTED:
+        st64(t + T_WRONG_PATH, 0)
+    if flags & EF_QUEUE_FULL:
+        check_stale_packet(t, p, d)
     if ld64(d + D_CFI) == CFI_BRANCH:
         outcome = resolve_branch(t, p, d, flags, adjacent, target)
     else:
@@ -312,7 +358,10 @@ def resolve(t: int, d: int, flags: int, target: int) -> int:
     if outcome == ENTRY_SEQUENTIAL:
         st64(t + T_CFI_PACKET, packet)
         st64(t + T_CFI_BUBBLES, 0)
-    else:  # as if the packet before the target had been the last one
+    else:
+        if outcome == ENTRY_MISPREDICT:
+            st64(t + T_WRONG_PATH, 0)
+        # as if the packet before the target had been the last one
         st64(t + T_CFI_PACKET, (target & ~3) - PACKET)
         st64(t + T_CFI_BUBBLES, 0 if outcome == ENTRY_PREDICTED else 1)
     return outcome

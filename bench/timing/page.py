@@ -9,7 +9,7 @@ from pathlib import Path
 from ..measure import ROOT
 from .compare import Result
 from .programs import Group, Split
-from .report import WHOLE, Summary, percent, summaries
+from .report import BOUNDS, MEAN_BOUND, WHOLE, Summary, percent, summaries
 
 PAGE = ROOT / "docs" / "accuracy.md"
 PROFILES = ROOT / "emulator" / "timing" / "profiles"
@@ -44,10 +44,12 @@ def _overview(results: Sequence[Result]) -> str:
     """A row for each group, a column for each set."""
     cells = {(summary.group, summary.split): _cell(summary) for summary in summaries(results)}
     heads = [f"{split.value if split else WHOLE}" for split in (None, *Split)]
-    lines = ["| mean error (worst) | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
+    lines = ["| mean error (worst) | bounds: mean, one program | " + " | ".join(heads) + " |",
+             "|---|---|" + "---|" * len(heads)]
     for group in (None, *Group):
         row = [cells.get((group, split), "") for split in (None, *Split)]
-        lines.append(f"| {group.value if group else WHOLE} | " + " | ".join(row) + " |")
+        bounds = f"{MEAN_BOUND} %" + (f", {BOUNDS[group]} %" if group else "")
+        lines.append(f"| {group.value if group else WHOLE} | {bounds} | " + " | ".join(row) + " |")
     return "\n".join(lines)
 
 

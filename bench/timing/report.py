@@ -51,7 +51,10 @@ def summaries(results: Sequence[Result]) -> list[Summary]:
 
 
 def beyond(results: Sequence[Result], means: bool = True) -> list[str]:
-    """What is worse than the bounds allow, a line each; `means`: the means of all, the groups and the sets, too."""
+    """What is worse than the bounds allow, a line each; `means`: the means, too.
+
+    Means of all, of each group and of each set; what a group has of a set is too little to judge.
+    """
     lines = [f"{result.program.name}: {percent(result.error)}; expected at most {BOUNDS[result.program.group]} %"
              for result in results if abs(result.error) > BOUNDS[result.program.group]]
     if means:

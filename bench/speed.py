@@ -104,7 +104,7 @@ def figures() -> list[Figure]:
         seconds = interleaved(ROUNDS, **alternatives(workload.program, cache))
         mips = {name: count / median / 1e6 for name, median in seconds.items()}
         ours = mips.pop("timed", None)
-        notes = [f"{name} {value:.0f} MIPS" + (f" ({value / ours:.2g}x)" if ours else "")
+        notes = [f"{name} {value:.0f} MIPS" + (f" ({value / ours:.1f}x)" if ours else "")
                  for name, value in mips.items()]
         rows.append(Figure(f"{workload.what}, with timing", ours, "MIPS", workload.required, True,
                            "; ".join(notes if ours else ["there is no timing model yet", *notes])))

@@ -20,7 +20,7 @@ def profile(name: str) -> Profile:
     """The profile called `name`, or in the TOML file `name`; ProfileError if there is none, or it is wrong."""
     load: Any = getattr(importlib.import_module("emulator.timing"), "load_profile", None)
     if load is None:
-        return Profile(name=name)
+        return Profile(name=name, flat=name == "simple")
     loaded: Profile = load(name)
     return loaded
 

@@ -48,7 +48,7 @@ def test_the_page_says_what_the_model_counts_now(results: list[Result]) -> None:
     assert page == filled(page, results), "docs/accuracy.md is old: run python -m bench.timing --write-docs"
 
 
-@unmodelled
+@pytest.mark.xfail(not profile_file(core.REFERENCE).exists(), reason="profiles are no files yet", strict=True)
 def test_the_profile_states_the_mean_error(results: list[Result]) -> None:
     profile = tomllib.loads(profile_file(core.REFERENCE).read_text(encoding="utf-8"))
     assert profile["error"] == band(results) == core.profile(core.REFERENCE).error

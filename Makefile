@@ -41,15 +41,16 @@ firmware:
 kernel:
 	$(MAKE) -C kernel/text
 
-## programs  build the programs that tests run
+## programs  build the programs that tests and benchmarks run
 programs:
 	$(MAKE) -C tests/emulator/programs
 	$(MAKE) -C bench/programs
+	$(MAKE) -C bench/timing
 
 ## clean     remove everything that is made here, the environment too (built guest programs stay: they are committed)
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	for d in images firmware kernel/text tests/emulator/programs bench/programs; do if [ -f $$d/Makefile ]; then $(MAKE) -C $$d clean; fi; done
+	for d in images firmware kernel/text tests/emulator/programs bench/programs bench/timing; do if [ -f $$d/Makefile ]; then $(MAKE) -C $$d clean; fi; done
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ## help      show this

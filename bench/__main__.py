@@ -1,6 +1,8 @@
-"""Run the benchmarks:  python -m bench [NAME ...]  (compute, events, startup, kernel, guests; all of them by default).
+"""Run the benchmarks:  python -m bench [NAME ...]  (all by default)
 
+NAME is compute, events, startup, kernel, speed, timing or guests.
 Prints a table, and writes it as JSON to bench/results/. The status is 1 if a requirement was missed.
+`python -m bench timing` alone shows every reference program of the timing model, and has options: `timing --help`.
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from .measure import Figure
+from .timing.__main__ import main as timing_command
 
-NAMES = ("compute", "events", "startup", "kernel", "guests")
+NAMES = ("compute", "events", "startup", "kernel", "speed", "timing", "guests")
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
@@ -50,6 +53,8 @@ def _number(value: float) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the benchmarks named, or all."""
+    if arguments[:1] == ["timing"] and all(argument.startswith("-") for argument in arguments[1:2]):  # it alone
+        return timing_command(arguments[1:])
     lines = (__doc__ or "").strip().split("\n\n", 1)
     parser = argparse.ArgumentParser("python -m bench", description=lines[1])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)}")

@@ -6,15 +6,10 @@ early or late; none may cost or add an instruction.
 
 from __future__ import annotations
 
-import csv
-import os
-import re
-from pathlib import Path
-
 import pytest
 
 from emulator.board import Board
-from tests.helpers.machines import END, LIMIT, load, machine, run
+from tests.helpers.machines import END, machine, run
 
 AROUND = 6 + 4 + 2
 """Boot ROM; END up to its store; the store and the jump behind it, which are one block."""
@@ -167,20 +162,3 @@ def test_the_count_of_every_hart_is_its_own() -> None:
     made = machine("csrr t0, mhartid\n addi t0, t0, 1\n1: addi t0, t0, -1\n bnez t0, 1b\n2: wfi\n j 2b", Board(harts=4))
     made.run(max_insns=10_000)
     assert [hart.instructions for hart in made.harts] == [6 + 2 + 2 * (hart + 1) + 1 for hart in range(4)]
-
-
-if "HARTWELL_TIMING_ELVES" in os.environ:  # a folder of programs that print their `instret`; micro.csv is beside it
-
-    def test_programs_print_the_instret_of_the_reference_core() -> None:
-        folder = Path(os.environ["HARTWELL_TIMING_ELVES"])
-        with (folder.parent / "micro.csv").open() as table:
-            counted = {row["name"]: int(row["instret"]) for row in csv.DictReader(table)}
-        printed = {}
-        for path in sorted(folder.glob("*.elf")):
-            made = machine("")
-            made.boot(kernel=load(path))
-            assert made.run(max_insns=4 * LIMIT).ok, path.name
-            for name, instret in re.findall(r"(\S+) cycles=\d+ instret=(\d+)", made.console.decode()):
-                printed[name] = int(instret)
-            made.close()
-        assert printed == {name: counted[name] for name in printed} and printed

@@ -57,6 +57,13 @@ def run(source: str, board: Board | None = None, **options: Any) -> Machine:
     return made
 
 
+def timed(board: Board, profile: str | None) -> Machine:
+    """A machine whose cycles are counted with the profile of that name; untimed for None."""
+    from bench.timing import core
+
+    return core.timed(board, core.profile(profile) if profile is not None else None)
+
+
 @dataclass(frozen=True)
 class TestImage:
     """An image of the folder `images/`, by its manifest."""
@@ -77,9 +84,9 @@ class TestImage:
     def path(self) -> Path:
         return IMAGES / self.name / f"{self.name}.elf"
 
-    def boot(self, harts: int | None = None, **board: Any) -> Machine:
-        """A machine that is about to run the image."""
-        made = Machine(Board(harts=harts or self.smp, memory=self.memory, **board))
+    def boot(self, harts: int | None = None, profile: str | None = None, **board: Any) -> Machine:
+        """A machine that is about to run the image, its cycles counted with `profile`."""
+        made = timed(Board(harts=harts or self.smp, memory=self.memory, **board), profile)
         made.boot(kernel=load(self.path), firmware=load(FIRMWARE) if self.mode == "s" else None)
         made.feed(self.stdin)
         return made

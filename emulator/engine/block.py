@@ -170,7 +170,8 @@ def note_rebuild(m: int, record: int) -> None:
     pc = ld64(record + R_PC)
     offset = call2(ld64(m + F_PAGE_ADDR_CODE), ld64(m + M_ENV), pc)
     st64(m + M_REBUILD, offset)
-    st64(m + M_REBUILD_SIZE, 0 if offset == -1 else 4)
+    # Its first byte only: blocks that begin a little later shall stay, or the two would drop each other for ever.
+    st64(m + M_REBUILD_SIZE, 0 if offset == -1 else 1)
     env = ld64(m + M_ENV)
     first, last, _ = find_hooked(m, env, pc, ld64(record + R_BYTES))
     hook = ld64(m + M_CODE_HOOK)

@@ -1,10 +1,11 @@
 """Native functions: hooks written in Python, compiled once per machine, loaded in milliseconds.
 
 A *native function* is a module-level Python function over signed 64-bit integers that uses only
-arithmetic, comparisons, loops, the primitives of `prims` and other native functions. Two decorators
+arithmetic, comparisons, loops, the primitives of `prims` and other native functions. Three decorators
 mark them:
 
     @inline                        called by other native functions only
+    @outline                       likewise, but never inlined: a slow path that shall not burden its caller
     @entry("i64(i64, i64, i32)")   also callable from C: gets an address (`Code.address`)
 
 `load` compiles all functions of the given modules as one LLVM module through numba, and keeps the
@@ -37,7 +38,7 @@ SHARED_WORDS = 4096 * 4 + 16
 """Size of the process-wide table (`prims.shared`): four words for each CSR number, and spare."""
 
 _KINDS = ("i64", "i32", "i8")
-FORMAT = 5
+FORMAT = 6
 """Version of the cache file's contents; raise it when this module changes what it emits."""
 
 
@@ -45,6 +46,12 @@ def inline(fn: F) -> F:
     """Mark `fn` as a native function that only native functions call."""
     fn.__hartwell_native__ = ""  # type: ignore[attr-defined]
     return fn
+
+
+def outline(fn: F) -> F:
+    """Mark `fn` as a native function that native functions call, and that stays a function of its own."""
+    fn.__hartwell_outline__ = True  # type: ignore[attr-defined]
+    return inline(fn)
 
 
 def entry(signature: str) -> Callable[[F], F]:
@@ -165,6 +172,7 @@ def _compile(modules: Sequence[types.ModuleType], exported: Sequence[types.Modul
     from numba.core import config
 
     from . import intrinsics
+    from .lean import LeanCompiler
 
     # LLVM optimises once, over everything, below; numba's own rounds would cost seconds.
     config.OPT = type(config.OPT)("0")
@@ -184,7 +192,8 @@ def _compile(modules: Sequence[types.ModuleType], exported: Sequence[types.Modul
             copy.__module__ = fn.__module__
             copy.__qualname__ = fn.__qualname__
             dispatchers[fn] = compiled[id(fn)] = numba.njit(
-                copy, error_model="numpy", boundscheck=False, _nrt=False)
+                copy, error_model="numpy", boundscheck=False, _nrt=False, pipeline_class=LeanCompiler,
+                no_cpython_wrapper=True, no_cfunc_wrapper=True)
     for space in spaces:
         for name, value in list(space.items()):
             if id(value) in compiled:
@@ -203,7 +212,7 @@ def _compile(modules: Sequence[types.ModuleType], exported: Sequence[types.Modul
         result, arguments = _parse(fn.__hartwell_native__)  # type: ignore[attr-defined]
         numba_result = numba.void if result == "void" else numba.int64
         compiled_fn = numba.cfunc(numba_result(*[numba.int64] * len(arguments)),
-                                  error_model="numpy", _nrt=False)(dispatchers[fn].py_func)
+                                  error_model="numpy", _nrt=False, pipeline_class=LeanCompiler)(dispatchers[fn].py_func)
         part = llvm.parse_assembly(str(compiled_fn._library._final_module))
         inner = compiled_fn._wrapper_name.removeprefix("cfunc.")
         name = f"{fn.__module__}.{fn.__name__}"
@@ -216,6 +225,10 @@ def _compile(modules: Sequence[types.ModuleType], exported: Sequence[types.Modul
     module = llvm.parse_assembly("\n".join(wrappers))
     module.link_in(whole)
     module.verify()
+    for fn in reached:
+        if hasattr(fn, "__hartwell_outline__"):
+            for overload in dispatchers[fn].overloads.values():
+                module.get_function(overload.fndesc.mangled_name).add_function_attribute("noinline")
     _internalize(module, keep)
     return _optimise(module)
 

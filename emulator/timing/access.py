@@ -12,19 +12,19 @@ from typing import Final
 from ..engine.abi import ENV_FPR, ENV_GPR, ENV_MSTATUS, ENV_PRIV, ENV_SATP
 from ..engine.layout import M_BANKS, M_ENV
 from ..engine.mmu import bank_of
-from ..engine.native import inline
+from ..engine.native import inline, outline
 from ..engine.prims import ld64, lshr, st64
 from ..engine.riscv import MPP_SHIFT, MPRV, PRV_M
 from .automaton import mix
-from .caches import FIRST_DIRTY, HIT, MISS_DIRTY, count, l1d_access
+from .caches import FIRST_DIRTY, HIT, L1D_ACCESSES, MISS_DIRTY, count, l1d_access
 from .decode import (
     ATOMIC, DOUBLE, K_DIV, K_DIVU, K_DIVUW, K_DIVW, K_FDIV, K_MUL, K_MULH, K_MULW, LOAD, SIZE_SHIFT, SQRT, STORE,
 )
 from .events import Event
 from .layout import (
-    C_MISS, C_MISS_DIRTY, EV_DIRTY, EV_FIRST_DIRTY, EV_MATCH_A, EV_MATCH_B, EV_MMIO, EV_OPERAND, EV_STALL, EV_TLB, MAX_EVENTS,
-    O_IMM, O_WORD, P_DIV_BASE, P_DIV_SIGN, P_DTLB, P_FDIV_D, P_FDIV_S, P_FDIV_SPECIAL, P_FSQRT_D, P_FSQRT_S, P_L1D,
-    P_MMIO, P_MUL_BITS, T_DATA_FRAME, T_DATA_PAGE, T_DTLB, T_EVENT_COUNT, T_EVENT_LIST, T_KEY, T_PARAMS, T_STORE_A,
+    C_LINE_BITS, C_MISS, C_MISS_DIRTY, C_SETS, D_OPS, EV_DIRTY, EV_FIRST_DIRTY, EV_MATCH_A, EV_MATCH_B, EV_MMIO, EV_OPERAND, EV_STALL, EV_TLB, MAX_EVENTS,
+    O_IMM, O_SIZE, P_DIV_BASE, P_DIV_SIGN, P_DTLB, P_FDIV_D, P_FDIV_S, P_FDIV_SPECIAL, P_FSQRT_D, P_FSQRT_S, P_L1D,
+    P_MMIO, P_MUL_BITS, T_DATA_FRAME, T_DATA_PAGE, T_DTLB, T_EVENT_COUNT, T_EVENT_LIST, T_KEY, T_L1D_LATEST, T_PARAMS, T_PENDING, T_STORE_A,
     T_STORE_A_MASK, T_STORE_B, T_STORE_B_MASK,
 )
 from .tlb import NO_FRAME, lookup, refill, walk
@@ -37,6 +37,12 @@ MMIO_ACCESSES: Final = int(Event.MMIO_ACCESSES)
 
 
 @inline
+def index_of(t: int, op: int) -> int:
+    """Index in the pending block of the instruction whose O_ block is at `op`."""
+    return (op - ld64(ld64(t + T_PENDING) + D_OPS)) // O_SIZE
+
+
+@outline
 def note(t: int, index: int, bits: int, cycles: int) -> None:
     """Note that something happened to instruction `index` of the block."""
     number = ld64(t + T_EVENT_COUNT)
@@ -143,10 +149,11 @@ def fdiv_cycles(p: int, word: int, a: int, b: int) -> int:
     return ld64(p + (P_FDIV_D if double else P_FDIV_S)) - less
 
 
-@inline
-def note_operand(t: int, env: int, word: int, index: int) -> None:
+@outline
+def note_operand(t: int, env: int, op: int, word: int) -> None:
     """A multiplication or division is about to run."""
     p = ld64(t + T_PARAMS)
+    index = index_of(t, op)
     kind = word & 255
     one = word >> 16 & 255
     two = word >> 24 & 255
@@ -163,18 +170,20 @@ def note_operand(t: int, env: int, word: int, index: int) -> None:
 
 
 @inline
-def data_translation(t: int, m: int, env: int, va: int) -> tuple[int, int]:
-    """(physical address or -1, cycles lost in the data TLB)."""
+def data_mode(env: int) -> int:
+    """The privilege level that data accesses are made with."""
     mode = ld64(env + ENV_PRIV)
     if mode == PRV_M:
         status = ld64(env + ENV_MSTATUS)
         if status & MPRV:
             mode = status >> MPP_SHIFT & 3
-    if mode == PRV_M or lshr(ld64(env + ENV_SATP), 60) == 0:
-        return va, 0
+    return mode
+
+
+@outline
+def translate_data(t: int, m: int, env: int, va: int) -> tuple[int, int]:
+    """(physical address or -1, cycles lost in the data TLB), for an address beside the page used last."""
     page = va >> 12
-    if page == ld64(t + T_DATA_PAGE):
-        return ld64(t + T_DATA_FRAME) | va & 0xFFF, 0
     x = ld64(t + T_PARAMS) + P_DTLB
     number = page & ((1 << 52) - 1)
     frame = lookup(t + T_DTLB, x, number)
@@ -205,44 +214,58 @@ def cache_stall(t: int, outcome: int) -> int:
     return ld64(ld64(t + T_PARAMS) + P_L1D + (C_MISS_DIRTY if outcome == MISS_DIRTY else C_MISS))
 
 
-@inline
-def note_access(t: int, m: int, env: int, word: int, imm: int, index: int) -> None:
-    """A load, store or atomic operation is about to run."""
-    va = ld64(env + ENV_GPR + 8 * (word >> 16 & 255)) + imm
-    pa, cycles = data_translation(t, m, env, va)
-    bits = 0
-    if cycles:
-        bits = EV_STALL | EV_TLB
-    if pa == -1:
-        if bits:
-            note(t, index, bits, cycles)
-        return
-    store = 1 if word & STORE else 0
-    count(t, AMOS if word & ATOMIC else STORES if store else LOADS)
-    if is_memory(m, pa):
-        outcome = l1d_access(t, pa, store)
-        if outcome != HIT:
+@outline
+def note_uncommon(t: int, m: int, op: int, pa: int, store: int, bits: int, cycles: int) -> None:
+    """The rest of `note_access` where it is no plain hit in the line used last in its set."""
+    if pa != -1:
+        if is_memory(m, pa):
+            outcome = l1d_access(t, pa, store)
             if outcome == FIRST_DIRTY:
                 bits |= EV_FIRST_DIRTY
-            else:
+            elif outcome != HIT:
                 bits |= EV_STALL | EV_DIRTY if outcome == MISS_DIRTY else EV_STALL
                 cycles += cache_stall(t, outcome)
-    else:
-        count(t, MMIO_ACCESSES)
-        bits |= EV_STALL | EV_MMIO
-        cycles += ld64(ld64(t + T_PARAMS) + P_MMIO) - 1
-    size = word >> SIZE_SHIFT & 3
-    mask = ((1 << (1 << size)) - 1) << (va & 7)
+        else:
+            count(t, MMIO_ACCESSES)
+            bits |= EV_STALL | EV_MMIO
+            cycles += ld64(ld64(t + T_PARAMS) + P_MMIO) - 1
+    if bits:
+        note(t, index_of(t, op), bits, cycles)
+
+
+@inline
+def note_access(t: int, m: int, env: int, op: int, word: int) -> None:
+    """A load, store or atomic operation is about to run."""
+    va = ld64(env + ENV_GPR + 8 * (word >> 16 & 255)) + ld64(op + O_IMM)
+    store = 1 if word & STORE else 0
+    count(t, AMOS if word & ATOMIC else STORES if store else LOADS)
     place = va >> 3 & 0x1FF  # the core compares the bits within a page
+    mask = ((1 << (1 << (word >> SIZE_SHIFT & 3))) - 1) << (va & 7)
+    bits = 0
     if word & LOAD:
-        if ld64(t + T_STORE_A) == place and ld64(t + T_STORE_A_MASK) & mask:
-            bits |= EV_MATCH_A
-        elif ld64(t + T_STORE_B) == place and ld64(t + T_STORE_B_MASK) & mask:
-            bits |= EV_MATCH_B
+        if ld64(t + T_STORE_A) == place:
+            if ld64(t + T_STORE_A_MASK) & mask:
+                bits = EV_MATCH_A
+        if bits == 0 and ld64(t + T_STORE_B) == place and ld64(t + T_STORE_B_MASK) & mask:
+            bits = EV_MATCH_B
     if store:
         st64(t + T_STORE_B, ld64(t + T_STORE_A))
         st64(t + T_STORE_B_MASK, ld64(t + T_STORE_A_MASK))
         st64(t + T_STORE_A, place)
         st64(t + T_STORE_A_MASK, mask)
-    if bits:
-        note(t, index, bits, cycles)
+    pa = va
+    cycles = 0
+    if data_mode(env) != PRV_M and lshr(ld64(env + ENV_SATP), 60) != 0:
+        if va >> 12 == ld64(t + T_DATA_PAGE):
+            pa = ld64(t + T_DATA_FRAME) | va & 0xFFF
+        else:
+            pa, cycles = translate_data(t, m, env, va)
+            if cycles:
+                bits |= EV_STALL | EV_TLB
+    p = ld64(t + T_PARAMS) + P_L1D
+    line = pa >> ld64(p + C_LINE_BITS)
+    latest = ld64(t + T_L1D_LATEST + 8 * (line & (ld64(p + C_SETS) - 1)))
+    if latest | 2 == (line << 2 | 3) and latest & 2 >= store << 1 and bits == 0:  # a plain hit
+        count(t, L1D_ACCESSES)
+        return
+    note_uncommon(t, m, op, pa, store, bits, cycles)

@@ -18,7 +18,7 @@ from typing import Final
 
 from ..engine.clock import request_stop
 from ..engine.layout import STOP_RECORDS
-from ..engine.native import inline
+from ..engine.native import inline, outline
 from ..engine.prims import ld64, lshr, st64
 from .layout import (
     A_EDGES, A_EDGE_BUCKETS, A_EDGE_COUNT, A_EDGE_LIMIT, A_FULL, A_STATES, A_STATE_BUCKETS, A_STATE_COUNT,
@@ -39,7 +39,7 @@ def mix(key: int, value: int) -> int:
     return key ^ lshr(key, 29)
 
 
-@inline
+@outline
 def intern(t: int, words: int) -> int:
     """The state equal to the one packed at `words`, which is entered if it is new."""
     a = ld64(t + T_POOL)
@@ -80,7 +80,7 @@ def state(t: int) -> int:
     return s
 
 
-@inline
+@outline
 def find(t: int, m: int, d: int) -> int:
     """The edge from the hart's state through block `d` with the key in T_KEY; made if it is new."""
     key = ld64(t + T_KEY)

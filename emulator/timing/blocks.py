@@ -9,15 +9,15 @@ from __future__ import annotations
 from ..engine.abi import ACCESS_FETCH, ENV_PRIV
 from ..engine.layout import M_ENV, M_HART, M_TIMING, R_BYTES, R_COUNT, R_PC, R_TIMED
 from ..engine.mmu import host_address, translate
-from ..engine.native import inline
+from ..engine.native import inline, outline
 from ..engine.prims import ld16, ld64, st64
 from .decode import K_BRANCH, K_CSR_FLUSH, K_FENCE_I, K_JUMP, K_TRAP, WATCHED, WIDE, decode
 from .layout import (
     A_BLOCKS_END, A_BLOCKS_NEXT, A_FULL, A_OPS_END, A_OPS_NEXT, CFI_BRANCH, CFI_CALL, CFI_INDIRECT, CFI_INDIRECT_CALL,
-    CFI_JUMP, CFI_NONE, CFI_RETURN, C_LINE_BITS, D_BTB, D_BTB_EPOCH, D_CFI, D_COUNT, D_EDGE, D_FALL,
+    CFI_JUMP, CFI_NONE, CFI_RETURN, C_LINE_BITS, D_BHT, D_BTB, D_BTB_EPOCH, D_CFI, D_COUNT, D_EDGE, D_FALL,
     D_FIRST_HOOKED, D_HALF, D_L1I_EPOCH, D_LAST_LINE, D_LINE, D_LINES, D_OPS, D_PACKET, D_PC, D_SIZE, D_TARGET, D_DECEIVES, D_DECEIVES_BEFORE,
     D_WRONG_FALL, D_WRONG_TAKEN, END_FENCE_I,
-    END_SYSTEM, O_IMM, O_PC, O_SIZE, O_WORD, P_L1I, T_PARAMS, T_POOL,
+    END_SYSTEM, O_IMM, O_NEXT, O_PC, O_SIZE, O_WORD, P_BHT, P_BHT_BITS, P_L1I, T_PARAMS, T_POOL,
 )
 
 
@@ -48,7 +48,7 @@ def end_kind(word: int, insn: int) -> int:
     return CFI_RETURN if source & 0x1B == 1 else CFI_INDIRECT  # ra or t0
 
 
-@inline
+@outline
 def deceives(d: int, packet: int, host: int) -> int:
     """Where `packet` of block `d`, its code at `host`, looks as if a 32-bit instruction began: halfwords 0, 1 as bits.
 
@@ -64,7 +64,7 @@ def deceives(d: int, packet: int, host: int) -> int:
     return 1 if host and ld16(host) & 3 == 3 else 0
 
 
-@inline
+@outline
 def code_at(m: int, h: int, env: int, va: int) -> int:
     """Host address of the code at `va`, 0 if it cannot be fetched."""
     cause, pa, _, _ = translate(m, h, env, va, ACCESS_FETCH, ld64(env + ENV_PRIV))
@@ -74,6 +74,13 @@ def code_at(m: int, h: int, env: int, va: int) -> int:
 
 
 @inline
+def bht_part(p: int, packet: int) -> int:
+    """The part of a history table index that depends on the packet's address."""
+    high = packet >> 2
+    return (high & (ld64(p + P_BHT) - 1)) ^ (high >> ld64(p + P_BHT_BITS) & 3)
+
+
+@outline
 def describe(m: int, record: int) -> int:
     """The descriptor of the block that `record` is for, 0 if the pools are full or its code cannot be read."""
     t = ld64(m + M_TIMING)
@@ -97,6 +104,7 @@ def describe(m: int, record: int) -> int:
     word = 0
     insn = 0
     first_hooked = 0
+    hooked = 0
     for i in range(count):
         if va >> 12 != page:
             page = va >> 12
@@ -117,12 +125,17 @@ def describe(m: int, record: int) -> int:
         st64(op + O_WORD, word)
         st64(op + O_IMM, imm)
         st64(op + O_PC, va)
-        if word & WATCHED and first_hooked == 0:
-            first_hooked = op
+        if word & WATCHED:
+            if hooked:
+                st64(hooked + O_NEXT, op)
+            else:
+                first_hooked = op
+            hooked = op
         op += O_SIZE
         va += 4 if word & WIDE else 2
-    st64(op + O_PC, -1)  # ends the code hook's search
-    st64(op + O_WORD, WATCHED)
+    st64(op + O_PC, -1)
+    if hooked:
+        st64(hooked + O_NEXT, op)
     st64(a + A_OPS_NEXT, op + O_SIZE)
     st64(a + A_BLOCKS_NEXT, d + D_SIZE)
     st64(d + D_EDGE, 0)
@@ -131,6 +144,7 @@ def describe(m: int, record: int) -> int:
     st64(d + D_FALL, va)
     st64(d + D_CFI, end_kind(word, insn))
     st64(d + D_PACKET, (va - 2) & ~3)
+    st64(d + D_BHT, bht_part(ld64(t + T_PARAMS), (va - 2) & ~3))
     st64(d + D_HALF, (va - 2) >> 1 & 1)
     st64(d + D_FIRST_HOOKED, first_hooked)
     packet = (va - 2) & ~3
@@ -149,7 +163,7 @@ def describe(m: int, record: int) -> int:
     return d
 
 
-@inline
+@outline
 def scan(m: int, pc: int, size: int) -> int:
     """Offsets of the first and last watched instruction among `size` bytes at `pc`: first | last << 16; or -1."""
     env = ld64(m + M_ENV)

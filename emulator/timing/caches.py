@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..engine.native import inline
+from ..engine.native import inline, outline
 from ..engine.prims import ld64, st64
 from .events import Event
 from .layout import (
-    C_LINE_BITS, C_LRU, C_SETS, C_WAYS, P_L1D, P_L1I, T_EVENTS, T_L1D_EPOCH, T_L1D_SHIFT, T_L1D_TAGS, T_L1D_USED,
+    C_LINE_BITS, C_LRU, C_SETS, C_WAYS, P_L1D, P_L1I, T_EVENTS, T_L1D_EPOCH, T_L1D_LATEST, T_L1D_SHIFT, T_L1D_TAGS, T_L1D_USED,
     T_L1I_EPOCH, T_L1I_SHIFT, T_L1I_TAGS, T_L1I_USED, T_PARAMS, T_TICK,
 )
 
@@ -60,7 +60,7 @@ def victim(t: int, tags: int, used: int, ways: int) -> int:
     return best
 
 
-@inline
+@outline
 def l1d_access(t: int, pa: int, store: int) -> int:
     """Access the data cache line of `pa`: HIT, FIRST_DIRTY, MISS or MISS_DIRTY."""
     p = ld64(t + T_PARAMS) + P_L1D
@@ -69,6 +69,7 @@ def l1d_access(t: int, pa: int, store: int) -> int:
     ways = ld64(p + C_WAYS)
     first = 8 * (line & (ld64(p + C_SETS) - 1)) * ways
     tags = t + T_L1D_TAGS + first
+    latest = t + T_L1D_LATEST + 8 * (line & (ld64(p + C_SETS) - 1))
     lru = ld64(p + C_LRU)
     if lru:
         st64(t + T_TICK, ld64(t + T_TICK) + 1)
@@ -80,7 +81,11 @@ def l1d_access(t: int, pa: int, store: int) -> int:
                 st64(t + T_L1D_USED + first + 8 * way, ld64(t + T_TICK))
             if store and not tag & 2:
                 st64(tags + 8 * way, tag | 2)
+                if not lru:
+                    st64(latest, tag | 2)
                 return FIRST_DIRTY
+            if not lru:
+                st64(latest, tag)
             return HIT
     count(t, L1D_MISSES)
     if lru:
@@ -90,6 +95,7 @@ def l1d_access(t: int, pa: int, store: int) -> int:
         register = ld64(t + T_L1D_SHIFT)
         way = register & (ways - 1)
         st64(t + T_L1D_SHIFT, step(register))
+        st64(latest, wanted | 2 if store else wanted)
     old = ld64(tags + 8 * way)
     st64(tags + 8 * way, wanted | 2 if store else wanted)
     st64(t + T_L1D_EPOCH, ld64(t + T_L1D_EPOCH) + 1)
@@ -99,7 +105,7 @@ def l1d_access(t: int, pa: int, store: int) -> int:
     return MISS
 
 
-@inline
+@outline
 def l1i_access(t: int, pa: int) -> int:
     """Fetch from the instruction cache line of `pa`: HIT or MISS."""
     p = ld64(t + T_PARAMS) + P_L1I

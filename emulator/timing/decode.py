@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..engine.native import inline
+from ..engine.native import inline, outline
 
 K_ALU: Final = 0
 K_LOAD: Final = 1
@@ -73,7 +73,7 @@ def pack(kind: int, rd: int, rs1: int, rs2: int) -> int:
     return kind | rd << 8 | rs1 << 16 | rs2 << 24 | (WRITES_X if 0 < rd < 32 else 0)
 
 
-@inline
+@outline
 def decode(insn: int) -> tuple[int, int]:
     """(the packed word, the immediate of a memory access) of a 16- or 32-bit instruction."""
     if insn & 3 != 3:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..engine.abi import ENV_PRIV, ENV_SATP
-from ..engine.native import inline
+from ..engine.native import inline, outline
 from ..engine.prims import ld64, lshr, st64
 from ..engine.riscv import PRV_M
 from .access import note
@@ -38,7 +38,7 @@ def fetch_block(t: int, m: int, env: int, d: int) -> None:
     fetch_lines(t, m, env, d)
 
 
-@inline
+@outline
 def fetch_lines(t: int, m: int, env: int, d: int) -> None:
     """The slow path of `fetch_block`."""
     p = ld64(t + T_PARAMS)
@@ -82,7 +82,7 @@ def waiting_for(d: int, line: int, bits: int) -> int:
     return 0
 
 
-@inline
+@outline
 def fetch_translation(t: int, m: int, env: int, va: int) -> tuple[int, int]:
     """(physical address or -1, cycles lost in the instruction TLB)."""
     if ld64(env + ENV_PRIV) == PRV_M or lshr(ld64(env + ENV_SATP), 60) == 0:

@@ -23,17 +23,17 @@ from ..engine.layout import (
     H_INSNS, M_ARMED, M_BUDGET, M_CONSIDER, M_CURRENT, M_ENV, M_INSNS_END, M_ON_CODE, M_TIMING, M_TRACE, RECORD_FP,
     R_COUNT, R_FLAGS, R_MACHINE, R_TIMED,
 )
-from ..engine.native import entry, inline
+from ..engine.native import entry, inline, outline
 from ..engine.prims import call2, call4, ld64, st64
 from .access import note_access, note_operand
 from .automaton import begin_key, find, intern, state
 from .blocks import describe, scan
 from .caches import l1i_clear
-from .decode import K_SFENCE, MEMORY, WATCHED
+from .decode import K_SFENCE, MEMORY
 from .fetch import fetch_block
 from .layout import (
     CFI_BRANCH, CFI_NONE, CFI_RETURN, D_CFI, D_COUNT, D_EDGE, D_FALL, D_FIRST_HOOKED, D_HALF, D_OPS, D_PACKET, D_DECEIVES, END_FENCE_I, ENTRY_FLUSH,
-    ENTRY_MISPREDICT, ENTRY_SEQUENTIAL, E_CYCLES, E_FLAGS, E_KEY, E_NEXT, E_NUMBER, O_IMM, O_PC, O_SIZE, O_WORD, STALLS, T_ENTRY,
+    ENTRY_MISPREDICT, ENTRY_SEQUENTIAL, E_CYCLES, E_FLAGS, E_KEY, E_NEXT, E_NUMBER, O_NEXT, O_PC, O_SIZE, O_WORD, STALLS, T_ENTRY,
     T_EVENT_COUNT, T_FETCHED, T_FETCH_COUNT, T_FETCH_PAGE, T_HART, T_HITS, T_KEY, T_LAST_END, T_LAST_HALF, T_LAST_PACKET,
     T_LAST_DECEIVES, T_NEXT_OP, T_PENDING, T_SCRATCH,
     T_SHORT_STALLS, T_STATE, T_WRONG_PATH, W_STALLS, W_STATE,
@@ -71,7 +71,7 @@ def finish(t: int, m: int, d: int, target: int) -> int:
     return ld64(e + E_CYCLES)
 
 
-@inline
+@outline
 def settle_end(t: int, end: int) -> None:
     """A block ended with an instruction that changes what is cached."""
     st64(t + T_FETCH_PAGE, -1)
@@ -131,14 +131,10 @@ def on_code(uc: int, pc: int, size: int, m: int) -> None:
     if op == 0 or ld64(op + O_PC) != pc:
         return
     word = ld64(op + O_WORD)
-    following = op + O_SIZE
-    while not ld64(following + O_WORD) & WATCHED:
-        following += O_SIZE
-    st64(t + T_NEXT_OP, following)
-    index = (op - ld64(ld64(t + T_PENDING) + D_OPS)) // O_SIZE
+    st64(t + T_NEXT_OP, ld64(op + O_NEXT))
     env = ld64(m + M_ENV)
     if word & MEMORY:
-        note_access(t, m, env, word, ld64(op + O_IMM), index)
+        note_access(t, m, env, op, word)
     elif word & 255 == K_SFENCE:
         register = word >> 16 & 255
         if register:
@@ -146,7 +142,7 @@ def on_code(uc: int, pc: int, size: int, m: int) -> None:
         else:
             clear_tlbs(t)
     else:
-        note_operand(t, env, word, index)
+        note_operand(t, env, op, word)
 
 
 @inline

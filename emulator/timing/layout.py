@@ -148,6 +148,7 @@ T_L1D_SHIFT: Final = _t.take()
 T_L1D_EPOCH: Final = _t.take()
 T_L1D_TAGS: Final = _t.take(MAX_LINES)
 T_L1D_USED: Final = _t.take(MAX_LINES)
+T_L1D_LATEST: Final = _t.take(MAX_LINES)  # by set: a tag that is there (not for lru)
 T_TICK: Final = _t.take()  # counts cache accesses, for lru
 # A TLB, offsets from T_ITLB / T_DTLB.
 _b = Words()
@@ -187,6 +188,7 @@ _o = Words()
 O_WORD: Final = _o.take()  # see `decode`
 O_IMM: Final = _o.take()
 O_PC: Final = _o.take()
+O_NEXT: Final = _o.take()  # the next watched instruction's O_ block; in the block's last one, an O_ block at no address
 O_SIZE: Final = _o.size
 
 _d = Words()
@@ -196,6 +198,7 @@ D_OPS: Final = _d.take()  # host address of the first O_ block
 D_PC: Final = _d.take()
 D_FALL: Final = _d.take()  # address behind the block
 D_CFI: Final = _d.take()  # kind of its last instruction: CFI_ values
+D_BHT: Final = _d.take()  # its packet's part of the index of the history table
 D_PACKET: Final = _d.take()  # fetch packet of that instruction's last halfword
 D_HALF: Final = _d.take()  # 0 or 1: which halfword of the packet that is
 D_DECEIVES: Final = _d.take()  # in which halfwords that packet would deceive fetch (`blocks.deceives`),

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..engine.native import inline
+from ..engine.native import inline, outline
 from ..engine.prims import ld64, st64
 from .decode import (
     AQ, ATOMIC, FP_UNIT, K_AMO, K_BRANCH, K_CSR, K_CSR_FLUSH, K_DIV, K_DIVU, K_DIVUW, K_DIVW, K_FDIV, K_FENCE,
@@ -104,7 +104,7 @@ def wait(w: int, cause: int, cycles: int) -> None:
     st64(at, ld64(at) + cycles)
 
 
-@inline
+@outline
 def unpack_registers(w: int, s: int) -> None:
     """Set up when each register is ready."""
     for i in range(8):
@@ -123,7 +123,7 @@ def unpack_registers(w: int, s: int) -> None:
             st64(at + 8 * j, sixteen >> 4 * j & 15)
 
 
-@inline
+@outline
 def pack_registers(w: int, now: int, least: int) -> None:
     """Write down when each register will be ready, from cycle `now`; what is ready by `least` is."""
     for i in range(8):
@@ -215,7 +215,7 @@ def fp_write(kind: int) -> int:
     return 3 if kind == K_FP_SHORT else 0
 
 
-@inline
+@outline
 def run(t: int, d: int, n: int, s: int, entry: int) -> tuple[int, int]:
     """Issue the first `n` instructions of block `d` from state `s`: (cycles, EF_ flags).
 

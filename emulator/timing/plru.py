@@ -7,7 +7,7 @@ part's own tree, then those of the lower part's.
 
 from __future__ import annotations
 
-from ..engine.native import inline
+from ..engine.native import inline, outline
 
 
 @inline
@@ -19,7 +19,7 @@ def lower_part(ways: int) -> int:
     return part
 
 
-@inline
+@outline
 def plru_way(state: int, ways: int) -> int:
     """The way to replace."""
     base = 0
@@ -35,7 +35,7 @@ def plru_way(state: int, ways: int) -> int:
     return base
 
 
-@inline
+@outline
 def plru_touch(state: int, ways: int, way: int) -> int:
     """The state after `way` was used."""
     low = 0

@@ -21,13 +21,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..engine.native import inline
+from ..engine.native import inline, outline
 from ..engine.prims import ld64, st64
 from .caches import count
 from .events import Event
 from .layout import (
-    CFI_BRANCH, CFI_CALL, CFI_INDIRECT_CALL, CFI_JUMP, CFI_RETURN, D_BTB, D_BTB_EPOCH, D_CFI, D_FALL, D_HALF, D_PACKET,
-    D_DECEIVES_BEFORE, EF_QUEUE_EMPTY, EF_QUEUE_FULL, EF_RESTARTED, ENTRY_MISPREDICT, ENTRY_PREDICTED, ENTRY_REDIRECT, ENTRY_SEQUENTIAL, P_BHT, P_BHT_BITS,
+    CFI_BRANCH, CFI_CALL, CFI_INDIRECT_CALL, CFI_JUMP, CFI_RETURN, D_BHT, D_BTB, D_BTB_EPOCH, D_CFI, D_FALL, D_HALF, D_PACKET,
+    D_DECEIVES_BEFORE, EF_QUEUE_EMPTY, EF_QUEUE_FULL, EF_RESTARTED, ENTRY_MISPREDICT, ENTRY_PREDICTED, ENTRY_REDIRECT, ENTRY_SEQUENTIAL, P_BHT_BITS,
     P_BHT_COUNTER, P_BHT_HASH, P_BHT_HASH_BITS, P_BHT_HISTORY, P_BTB, P_BTB_MATCH, P_BTB_PAGES, P_RAS, RAS_SAME, T_BHT,
     T_BTB_EPOCH, T_BTB_KEY, T_BTB_KIND, T_BTB_NEXT_PAGE, T_BTB_PAGE, T_BTB_PAGES, T_BTB_PLRU, T_BTB_TARGET,
     T_BTB_TOUCHED, T_CFI_BUBBLES, T_CFI_PACKET, T_HISTORY, T_HISTORY_BEFORE, T_LAST_END, T_LAST_HALF, T_LAST_PACKET, T_LAST_DECEIVES, T_PARAMS, T_RAS, T_RAS_BEFORE, T_RAS_DEPTH,
@@ -43,7 +43,7 @@ FETCH_REDIRECTS: Final = int(Event.FETCH_REDIRECTS)
 PACKET: Final = 4
 
 
-@inline
+@outline
 def btb_search(t: int, p: int, packet: int) -> int:
     """The BTB's entry for `packet`, -1 for none."""
     found = -1
@@ -114,7 +114,7 @@ def next_page(t: int, p: int, taken: int) -> int:
     return at
 
 
-@inline
+@outline
 def btb_update(t: int, p: int, packet: int, kind: int, entry: int, target: int) -> None:
     """Enter a control transfer (`kind`: CFI_ value << 1 | halfword) into the BTB: at `entry`, or (-1) where room is."""
     match = ld64(p + P_BTB_MATCH)
@@ -145,15 +145,12 @@ def enter(t: int, p: int, d: int, entry: int, target: int) -> None:
 
 
 @inline
-def bht_index(p: int, packet: int, history: int) -> int:
-    """Where in the history table the direction for `packet` is."""
-    bits = ld64(p + P_BHT_BITS)
-    high = packet >> 2
-    address = (high & (ld64(p + P_BHT) - 1)) ^ (high >> bits & 3)
+def bht_index(p: int, part: int, history: int) -> int:
+    """Where in the history table the direction for a packet is; `part` is what its address gives (`D_BHT`)."""
     length = ld64(p + P_BHT_HISTORY)
     kept = ld64(p + P_BHT_HASH_BITS)
     hashed = (history * ld64(p + P_BHT_HASH) & ((1 << length) - 1)) >> (length - kept)
-    return address ^ (hashed << (bits - kept))
+    return part ^ (hashed << (ld64(p + P_BHT_BITS) - kept))
 
 
 @inline
@@ -224,9 +221,8 @@ def resolve_branch(t: int, p: int, d: int, flags: int, adjacent: bool, target: i
     count(t, BRANCHES)
     taken = 1 if target != ld64(d + D_FALL) else 0
     history = ld64(t + T_HISTORY_BEFORE) if adjacent else ld64(t + T_HISTORY)
-    packet = ld64(d + D_PACKET)
     astray = ld64(t + T_WRONG_PATH)
-    index = bht_index(p, packet, history)
+    index = bht_index(p, ld64(d + D_BHT), history)
     predicted = predicts_taken(t, p, index)
     entry = btb_find(t, p, d)
     learn(t, p, index, taken)
@@ -295,7 +291,7 @@ def resolve_jump(t: int, p: int, d: int, flags: int, adjacent: bool, target: int
     return outcome
 
 
-@inline
+@outline
 def starve(t: int, how: int, target: int, inside: bool) -> None:
     """The fetch queue ran dry in front of `target`, to which fetch came as `how` says.
 
@@ -318,7 +314,7 @@ def starve(t: int, how: int, target: int, inside: bool) -> None:
         btb_update(t, p, packet, kind, -1, target)
 
 
-@inline
+@outline
 def check_stale_packet(t: int, p: int, d: int) -> None:
     """The packet of `d`'s last control transfer had to wait for room in the fetch queue.
 

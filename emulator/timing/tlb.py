@@ -17,7 +17,7 @@ from typing import Final
 
 from ..engine.abi import ENV_SATP
 from ..engine.mmu import host_address
-from ..engine.native import inline
+from ..engine.native import inline, outline
 from ..engine.prims import ld64, lshr, st64
 from ..engine.riscv import PTE_R, PTE_V, PTE_X, SATP_MODE_SHIFT, SATP_PPN
 from .caches import HIT, MISS_DIRTY, l1d_access
@@ -32,7 +32,7 @@ from .plru import plru_touch, plru_way
 NO_FRAME: Final = -1
 
 
-@inline
+@outline
 def lookup(tlb: int, x: int, page: int) -> int:
     """The physical page of virtual `page` in the TLB at `tlb` (parameters at `x`), -1 if it is not there."""
     bits = ld64(x + X_SECTOR_BITS)
@@ -54,7 +54,7 @@ def lookup(tlb: int, x: int, page: int) -> int:
     return NO_FRAME
 
 
-@inline
+@outline
 def refill(tlb: int, x: int, page: int, frame: int, size: int) -> None:
     """Enter that virtual `page` is `frame`, in a mapping of `size` pages."""
     if size > 1 and ld64(x + X_SUPERPAGES):
@@ -108,7 +108,7 @@ def walk_cached(t: int, at: int) -> bool:
     return False
 
 
-@inline
+@outline
 def walk(t: int, m: int, env: int, x: int, page: int) -> tuple[int, int, int]:
     """Walk the tables for `page`: (its frame or -1, pages of the mapping, cycles)."""
     satp = ld64(env + ENV_SATP)
@@ -163,7 +163,7 @@ def forget_page(tlb: int, x: int, page: int) -> None:
             st64(tlb + B_SUPER_BASE + 8 * i, -1)
 
 
-@inline
+@outline
 def clear_page(t: int, page: int) -> None:
     """SFENCE.VMA of one address."""
     number = page & ((1 << 52) - 1)
@@ -184,7 +184,7 @@ def forget(tlb: int) -> None:
         st64(tlb + B_SUPER_BASE + 8 * i, -1)
 
 
-@inline
+@outline
 def clear_tlbs(t: int) -> None:
     """SFENCE.VMA: both TLBs and the walker's cache are empty."""
     forget(t + T_ITLB)

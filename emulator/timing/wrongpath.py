@@ -14,9 +14,9 @@ from __future__ import annotations
 from typing import Final
 
 from ..engine.layout import M_ENV, M_HART
-from ..engine.native import inline
+from ..engine.native import inline, outline
 from ..engine.prims import ld16, ld64, st64
-from .blocks import code_at, end_kind
+from .blocks import bht_part, code_at, end_kind
 from .caches import HIT, l1i_access
 from .decode import WIDE, decode, signed
 from .fetch import fetch_translation
@@ -31,7 +31,7 @@ FARTHEST: Final = 7
 """Packets that fit between fetch and execution."""
 
 
-@inline
+@outline
 def jump_target(insn: int, pc: int) -> int:
     """Where a branch or direct jump at `pc` goes when taken."""
     if insn & 3 == 3:
@@ -49,7 +49,7 @@ def jump_target(insn: int, pc: int) -> int:
     return pc + signed(imm, 9)
 
 
-@inline
+@outline
 def read_code(m: int, va: int) -> int:
     """The instruction at `va`, 0 if it cannot be fetched."""
     env = ld64(m + M_ENV)
@@ -66,7 +66,7 @@ def read_code(m: int, va: int) -> int:
     return insn
 
 
-@inline
+@outline
 def quiet_packets(m: int, t: int, start: int) -> int:
     """Packets from `start` on in which nothing is met that fetch could not take back (FARTHEST: in none of them)."""
     bits = ld64(ld64(t + T_PARAMS) + P_L1I + C_LINE_BITS)
@@ -82,7 +82,7 @@ def quiet_packets(m: int, t: int, start: int) -> int:
     return (va >> 2) - (start >> 2)
 
 
-@inline
+@outline
 def run_astray(m: int, t: int, d: int, taken: int) -> None:
     """The conditional branch that ends block `d` was mispredicted: `taken` 1 if it was, so fetch went straight on."""
     packets = -(field(ld64(t + T_STATE), S_FETCHED) - 128)
@@ -102,7 +102,7 @@ def run_astray(m: int, t: int, d: int, taken: int) -> None:
         follow(m, t, start, packets)
 
 
-@inline
+@outline
 def follow(m: int, t: int, start: int, cycles: int) -> None:
     """Fetch from `start` for `cycles` cycles."""
     p = ld64(t + T_PARAMS)
@@ -132,7 +132,7 @@ def follow(m: int, t: int, start: int, cycles: int) -> None:
         kind = end_kind(word, insn)
         following = end
         if kind == CFI_BRANCH:
-            if predicts_taken(t, p, bht_index(p, last, history)):
+            if predicts_taken(t, p, bht_index(p, bht_part(p, last), history)):
                 following = jump_target(insn, va)
         elif kind == CFI_JUMP or kind == CFI_CALL:
             following = jump_target(insn, va)

@@ -32,8 +32,9 @@ from .caches import l1i_clear
 from .decode import K_SFENCE, MEMORY
 from .fetch import fetch_block
 from .layout import (
-    CFI_BRANCH, CFI_NONE, CFI_RETURN, D_CFI, D_COUNT, D_EDGE, D_FALL, D_FIRST_HOOKED, D_HALF, D_OPS, D_PACKET, D_DECEIVES, END_FENCE_I, ENTRY_FLUSH,
+    CFI_BRANCH, CFI_NONE, CFI_RETURN, D_CFI, D_COUNT, D_EDGE, D_FALL, D_FIRST_HOOKED, D_HALF, D_OPS, D_PACKET, D_DECEIVES, D_DECEIVES_BEFORE, END_FENCE_I, EF_RESTARTED, ENTRY_FLUSH,
     ENTRY_MISPREDICT, ENTRY_SEQUENTIAL, E_CYCLES, E_FLAGS, E_KEY, E_NEXT, E_NUMBER, O_NEXT, O_PC, O_SIZE, O_WORD, STALLS, T_ENTRY,
+    T_BEFORE_DECEIVES,
     T_EVENT_COUNT, T_FETCHED, T_FETCH_COUNT, T_FETCH_PAGE, T_HART, T_HITS, T_KEY, T_LAST_END, T_LAST_HALF, T_LAST_PACKET,
     T_LAST_DECEIVES, T_NEXT_OP, T_PENDING, T_SCRATCH,
     T_SHORT_STALLS, T_STATE, T_WRONG_PATH, W_STALLS, W_STATE,
@@ -54,6 +55,8 @@ def finish(t: int, m: int, d: int, target: int) -> int:
     st64(t + T_STATE, ld64(e + E_NEXT))
     hits = ld64(t + T_HITS) + 8 * ld64(e + E_NUMBER)
     st64(hits, ld64(hits) + 1)
+    if ld64(e + E_FLAGS) & EF_RESTARTED:
+        st64(t + T_WRONG_PATH, 0)
     end = ld64(d + D_CFI)
     entry_kind = ENTRY_SEQUENTIAL
     if end != CFI_NONE:
@@ -64,7 +67,11 @@ def finish(t: int, m: int, d: int, target: int) -> int:
         else:
             settle_end(t, end)
     st64(t + T_LAST_END, end)
-    st64(t + T_LAST_PACKET, ld64(d + D_PACKET))
+    packet = ld64(d + D_PACKET)
+    if packet != ld64(t + T_LAST_PACKET):
+        before = ld64(d + D_DECEIVES_BEFORE)
+        st64(t + T_BEFORE_DECEIVES, before if before >= 0 else ld64(t + T_LAST_DECEIVES))
+    st64(t + T_LAST_PACKET, packet)
     st64(t + T_LAST_HALF, ld64(d + D_HALF))
     st64(t + T_LAST_DECEIVES, ld64(d + D_DECEIVES))
     st64(t + T_ENTRY, entry_kind)

@@ -107,6 +107,7 @@ T_LAST_END: Final = _t.take()  # D_CFI of the block accounted for last, -1 after
 T_LAST_PACKET: Final = _t.take()  # its D_PACKET, D_HALF and D_DECEIVES
 T_LAST_HALF: Final = _t.take()
 T_LAST_DECEIVES: Final = _t.take()
+T_BEFORE_DECEIVES: Final = _t.take()  # D_DECEIVES of the packet before that one
 T_KEY: Final = _t.take()  # hash of the state and of what happened in it so far
 T_ENTRY: Final = _t.take()  # how fetch comes to the next block: ENTRY_ values
 T_NEXT_OP: Final = _t.take()  # the pending block's next instruction that the code hook waits for

@@ -57,7 +57,7 @@ MMIO: Final = int(Stall.MMIO)
 EMPTY: Final = -(1 << 40)
 """A time that is long past."""
 SETTLED: Final = 16
-"""Cycles after which it makes no difference any more when a packet was fetched or taken."""
+"""Cycles that fetch is ahead at most: after them it makes no difference any more when a packet was fetched or taken."""
 FAR: Final = 250
 """More than any latency."""
 UNIT_MEMORY, UNIT_MULDIV, UNIT_BRANCH, UNIT_FP, UNIT_ALONE = 1, 2, 4, 8, 16
@@ -284,6 +284,8 @@ def run(t: int, d: int, n: int, s: int, entry: int) -> tuple[int, int]:
         cause = fetch_cause
         new_packet = fresh or not pc & 2 or wide
         if new_packet:
+            if fetched < now - SETTLED:  # at every instruction, so that it does not matter where blocks end
+                fetched = now - SETTLED
             fetched += 1 if width == 1 or not pc & 4 or fresh else 0
             queue_full = 0
             if ld64(last_in_queue) + 1 > fetched:

@@ -27,8 +27,8 @@ from .caches import count
 from .events import Event
 from .layout import (
     CFI_BRANCH, CFI_CALL, CFI_INDIRECT_CALL, CFI_JUMP, CFI_RETURN, D_BHT, D_BTB, D_BTB_EPOCH, D_CFI, D_FALL, D_HALF, D_PACKET,
-    D_DECEIVES_BEFORE, EF_QUEUE_EMPTY, EF_QUEUE_FULL, EF_RESTARTED, ENTRY_MISPREDICT, ENTRY_PREDICTED, ENTRY_REDIRECT, ENTRY_SEQUENTIAL, P_BHT_BITS,
-    P_BHT_COUNTER, P_BHT_HASH, P_BHT_HASH_BITS, P_BHT_HISTORY, P_BTB, P_BTB_MATCH, P_BTB_PAGES, P_RAS, RAS_SAME, T_BHT,
+    D_DECEIVES_BEFORE, EF_QUEUE_EMPTY, EF_QUEUE_FULL, ENTRY_MISPREDICT, ENTRY_PREDICTED, ENTRY_REDIRECT, ENTRY_SEQUENTIAL, P_BHT_BITS,
+    P_BHT_COUNTER, P_BHT_HASH, P_BHT_HASH_BITS, P_BHT_HISTORY, P_BTB, P_BTB_MATCH, P_BTB_PAGES, P_RAS, RAS_SAME, T_BEFORE_DECEIVES, T_BHT,
     T_BTB_EPOCH, T_BTB_KEY, T_BTB_KIND, T_BTB_NEXT_PAGE, T_BTB_PAGE, T_BTB_PAGES, T_BTB_PLRU, T_BTB_TARGET,
     T_BTB_TOUCHED, T_CFI_BUBBLES, T_CFI_PACKET, T_HISTORY, T_HISTORY_BEFORE, T_LAST_END, T_LAST_HALF, T_LAST_PACKET, T_LAST_DECEIVES, T_PARAMS, T_RAS, T_RAS_BEFORE, T_RAS_DEPTH,
     T_RAS_TOP, T_WRONG_PATH,
@@ -327,7 +327,8 @@ def check_stale_packet(t: int, p: int, d: int) -> None:
         return
     where = ld64(d + D_DECEIVES_BEFORE)
     if where < 0:
-        where = ld64(t + T_LAST_DECEIVES)
+        same = ld64(t + T_LAST_PACKET) == ld64(d + D_PACKET)  # the debugger cut between its two halves
+        where = ld64(t + (T_BEFORE_DECEIVES if same else T_LAST_DECEIVES))
     if where >> (ld64(t + T_BTB_KIND + 8 * entry) & 1) & 1:
         for i in range(ld64(p + P_BTB)):
             st64(t + T_BTB_KEY + 8 * i, -1)
@@ -343,8 +344,6 @@ def resolve(t: int, d: int, flags: int, target: int) -> int:
     # The packet fetched directly in front: what it did to history and return stack is not yet to be seen.
     adjacent = (ld64(t + T_CFI_PACKET) == packet - PACKET and ld64(t + T_CFI_BUBBLES) == 0
                 and flags & EF_QUEUE_FULL == 0)
-    if flags & EF_RESTARTED:
-        st64(t + T_WRONG_PATH, 0)
     if flags & EF_QUEUE_FULL:
         check_stale_packet(t, p, d)
     if ld64(d + D_CFI) == CFI_BRANCH:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ..engine import clock, layout, mmu, native, pmp
 from ..engine.engine import Engine
 from . import (
-    access, automaton, blocks, caches, decode, events, fetch, hooks, pipeline, plru, predictor, tlb, wrongpath,
+    access, automaton, blocks, caches, charge, decode, events, fetch, hooks, pipeline, plru, predictor, tlb, wrongpath,
 )
 from . import layout as timing_layout
 from .events import Event, Stall
@@ -36,7 +36,7 @@ from .layout import (
     X_SECTOR_BITS, X_SUPERPAGES, X_WALK, ENTRY_FLUSH,
 )
 
-MODULES: tuple[ModuleType, ...] = (decode, caches, plru, tlb, predictor, pipeline, automaton, blocks, access, fetch, wrongpath, hooks)
+MODULES: tuple[ModuleType, ...] = (decode, caches, plru, tlb, predictor, pipeline, automaton, blocks, access, fetch, wrongpath, hooks, charge)
 """The modules with the model's native functions."""
 SUPPORT: tuple[ModuleType, ...] = (clock, pmp, mmu)
 """The engine's modules whose functions they call."""
@@ -95,6 +95,7 @@ class Model:
             layout.M_TIMING_PENDING: code.address(hooks.pending_cycles),
             layout.M_TIMING_WATCHED: code.address(hooks.watched),
         }
+        self._charge = native.function(code, charge.charge)
         engine.attach_timing(self)
 
     def _word(self, hart: int, field: int) -> int:
@@ -157,6 +158,18 @@ class Model:
                 words = (ctypes.c_int64 * S_WORDS).from_address(state)
                 self._state[hart, T_SAVED >> 3:(T_SAVED >> 3) + S_WORDS] = list(words)
                 self._set(hart, T_STATE, 0)
+
+    def charge(self, hart: int, address: int, physical: int, size: int, kind: int, overhead: int) -> int:
+        """Charge an access of the host's to `hart`, whose clock goes on; the cycles it took.
+
+        `size` bytes at `physical`, which `hart` knows as `address`; `kind` is a CHARGE_ value of `charge`.
+        Not while the machine runs.
+        """
+        engine = self._engine
+        cycles = self._charge(_address(self._state[hart]), engine.block, engine.state_address(hart), address, physical,
+                              size, kind, overhead)
+        engine.set_hart_word(hart, layout.H_CLOCK, engine.hart_word(hart, layout.H_CLOCK) + cycles)
+        return cycles
 
     def _edge_stalls(self, hart: int) -> npt.NDArray[np.int64]:
         """Cycles that `hart` lost in the blocks now known, by Stall."""

@@ -90,7 +90,7 @@ def boot(
       hartwell boot hello                      a test image, on our own firmware
       hartwell boot smp-pingpong --smp 4       four harts
       hartwell boot hello --trace traps        what traps on the way
-      hartwell boot hello --timing simple      how many cycles it takes on a core (hartwell profiles lists them)
+      hartwell boot hello --timing rocket      how many cycles it takes on a core (hartwell profiles lists them)
       hartwell boot --bios none mhello         M-mode, no firmware at all
       hartwell boot --bios fw_jump.bin hello   somebody else's firmware
       hartwell boot kernel.elf --disk fs.img   a kernel with a disk

@@ -16,7 +16,7 @@ from .options import (
 from .software import choose
 from .status import CommandError
 
-DEFAULT_PROFILE = "simple"
+DEFAULT_PROFILE = "rocket"
 
 
 def stats(

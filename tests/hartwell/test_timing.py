@@ -70,12 +70,22 @@ def test_stats_command_shows_the_same_without_the_console_and_without_host_time(
     first, second = (hartwell("stats", "smp-pingpong") for _ in range(2))
     assert first == second
     assert (first.code, first.err) == (0, "")
-    option = said(hartwell("boot", "smp-pingpong", "--stats", "--timing", "simple").err)
+    assert first.out.startswith("profile  rocket (")
+    option = said(hartwell("boot", "smp-pingpong", "--stats", "--timing", "rocket").err)
     assert first.out.splitlines() == option[:-2]
 
 
+def test_stats_command_tells_rocket_where_its_cycles_went(hartwell: Hartwell) -> None:
+    (hart,) = json.loads(hartwell("stats", "hello", "--json").out)["harts"]
+    assert hart["cycles"] == hart["instructions"] + hart["waiting"] + sum(hart["stalls"].values())
+    assert hart["stalls"]["l1d"] > hart["stalls"]["load_use"] > 0  # the firmware clears its memory
+    shown = hartwell("stats", "hello").out
+    for name in ("issuing", "L1D misses", "load-use", "mispredicted branches", "branch mispredicts"):
+        assert re.search(f"^{name} ", shown, re.M), name
+
+
 def test_stats_command_without_an_image_is_our_kernels_boot(hartwell: Hartwell) -> None:
-    done = hartwell("stats", "-m", "32M", "--smp", "2", "--json")
+    done = hartwell("stats", "-m", "32M", "--smp", "2", "--json", "--timing", "simple")
     report = json.loads(done.out)
     assert (report["reason"], report["exit_code"], len(report["harts"])) == ("ready", 0, 2)
     booted = json.loads(hartwell("boot", "-m", "32M", "--smp", "2", "--json").out)
@@ -85,7 +95,7 @@ def test_stats_command_without_an_image_is_our_kernels_boot(hartwell: Hartwell) 
 def test_stats_command_ends_with_the_guests_exit_code(hartwell: Hartwell) -> None:
     done = hartwell("stats", "bad-exit")
     assert (done.code, done.error) == (42, "the guest exited with code 42")
-    assert done.out.startswith("profile  simple")
+    assert done.out.startswith("profile  rocket (")
     assert hartwell("stats", "hello", "--max-insns", "1k").code == 3
     assert hartwell("stats", "bad-loop").code == 3  # by its manifest's limit
 

@@ -1,4 +1,4 @@
-"""A machine with a flat profile: the same machine, with its cycles told apart."""
+"""A machine with a profile: the same machine, with its cycles told apart."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import pytest
 
 from emulator.board import Board
 from emulator.timing import load_profile
-from emulator.timing.events import Event
+from emulator.timing.events import Event, Stall
+from emulator.timing.parameter import Whole
+from emulator.timing.profile import PARAMETERS, Profile, build
 from emulator.timing.stats import HartStats, Stats
 from tests.helpers.machines import END, digest, image, machine, run
 
@@ -58,6 +60,47 @@ def test_a_flat_profile_changes_nothing(name: str) -> None:
     for hart, counted in zip(timed.harts, timed.timing.stats().harts, strict=True):
         assert (counted.cycles, counted.instructions, counted.events[Event.TRAPS]) == (
             hart.cycles, hart.instructions, hart.traps)
+
+
+def extreme(end: str, **changes: int) -> Profile:
+    """The profile with every parameter at the least or most that it may be, but for what they then contradict."""
+    values = {}
+    for name, parameter in PARAMETERS.items():
+        if isinstance(parameter, Whole):
+            values[name] = parameter.low if end == "low" else parameter.high
+        else:
+            values[name] = load_profile("rocket" if end == "low" else "u74").values()[name]
+    return build(end, "", None, {**values, **{name.replace("__", "."): value for name, value in changes.items()}})
+
+
+@pytest.mark.parametrize("profile", [
+    extreme("low"), extreme("high", l1i__ways=1, l1d__ways=1), extreme("high", l1i__sets=128, l1d__sets=128),
+    extreme("high", l1i__ways=1, l1d__ways=1, issue__width=1), extreme("low", issue__width=2),
+], ids=["least", "most, in sets", "most, in ways", "most, single issue", "least, dual issue"])
+@pytest.mark.parametrize("name", ["hello", "pagefault-sv48", "smp-pingpong"])
+def test_a_guest_does_the_same_at_the_ends_of_every_parameters_range(profile: Profile, name: str) -> None:
+    known = image(name)
+    made = known.boot(timing=profile)
+    stop = known.run(made)
+    assert stop.ok, stop
+    assert known.printed(made.console) == known.expected
+    assert made.timing is not None
+    for hart in made.timing.stats().harts:
+        assert hart.instructions == made.harts[hart.hart].instructions
+        assert all(0 <= count <= hart.cycles for count in (*hart.stalls.values(), hart.waiting))
+
+
+@pytest.mark.parametrize("name", ["hello", "timer", "smp-pingpong"])
+def test_rockets_cycles_are_instructions_stalls_and_waiting(name: str) -> None:
+    known = image(name)
+    made = known.boot(timing=load_profile("rocket"))
+    assert known.run(made).ok
+    assert made.timing is not None
+    for hart in made.timing.stats().harts:
+        assert hart.cycles == hart.instructions + sum(hart.stalls.values()) + hart.waiting
+        assert hart.events[Event.CYCLES] == hart.cycles
+        assert hart.events[Event.INSTRUCTIONS] == hart.instructions
+        assert hart.events[Event.L1D_MISSES] * 40 < hart.stalls[Stall.L1D] < hart.events[Event.L1D_MISSES] * 70
 
 
 def test_counts_start_over_with_a_reset() -> None:

@@ -89,19 +89,20 @@ class FloatDivide:
 class Cache:
     """A first-level cache."""
 
-    sets: int = whole(64, 1, MAX_LINES, "sets", "An address may be in the lines of one of them.", power_of_two=True)
-    ways: int = whole(4, 1, 32, "lines", "In a set.", power_of_two=True)
-    line: int = whole(64, 16, 4096, "bytes", "Of a line.", power_of_two=True)
+    sets: int = whole(64, 1, MAX_LINES, "sets", "Groups of lines; an address is looked for in one of them.",
+                      power_of_two=True)
+    ways: int = whole(4, 1, 32, "lines", "Lines in a set.", power_of_two=True)
+    line: int = whole(64, 16, 4096, "bytes", "Size of a line.", power_of_two=True)
     replacement: str = choice("lfsr", REPLACEMENTS, "The line that makes room. lfsr: by the low bits of a 16-bit shift "
                                                     "register that steps with every refill; lru: least recently used.")
-    miss: int = whole(44, 1, 1000, "cycles", "That a miss adds.")
+    miss: int = whole(44, 1, 1000, "cycles", "What a miss adds.")
 
 
 @dataclass(frozen=True, slots=True)
 class DataCache(Cache):
     """A first-level cache with write-back and write-allocate."""
 
-    miss_dirty: int = whole(62, 1, 1000, "cycles", "That a miss adds when the line that makes room must be written "
+    miss_dirty: int = whole(62, 1, 1000, "cycles", "What a miss adds when the line that makes room must be written "
                                                      "back.")
 
 
@@ -109,25 +110,27 @@ class DataCache(Cache):
 class Tlb:
     """A first-level TLB with pseudo-LRU replacement."""
 
-    entries: int = whole(8, 1, MOST_PLRU, "entries", "For pages of 4 KiB.")
-    sectors: int = whole(4, 1, 8, "pages", "Adjacent ones that an entry maps.", power_of_two=True)
-    superpages: int = whole(4, 0, MAX_SUPER, "entries", "For larger pages; 0: they are in the others, page by page.")
-    walk: int = whole(11, 2, 1000, "cycles", "Of a miss whose last table entry hits in the data cache, and the levels "
-                                             "above in the walker's own cache.")
-    level: int = whole(4, 0, 1000, "cycles", "For each further level that the walker must read.")
+    entries: int = whole(8, 1, MOST_PLRU, "entries", "Entries for pages of 4 KiB.")
+    sectors: int = whole(4, 1, 8, "pages", "Adjacent pages that one entry maps.", power_of_two=True)
+    superpages: int = whole(4, 0, MAX_SUPER, "entries", "Entries for larger pages; 0: they are in the others, page by "
+                                                        "page.")
+    walk: int = whole(11, 2, 1000, "cycles", "What a miss adds if the last table entry hits in the data cache, and the "
+                                             "levels above in the walker's own cache.")
+    level: int = whole(4, 0, 1000, "cycles", "What each further level adds that the walker must read.")
 
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
     """Branch target buffer, branch history table and return address stack."""
 
-    btb_entries: int = whole(28, 1, MAX_BTB, "entries", "Of the branch target buffer, which is fully associative.")
+    btb_entries: int = whole(28, 1, MAX_BTB, "entries", "Entries of the branch target buffer, which is fully "
+                                                        "associative.")
     btb_pages: int = whole(6, 2, MAX_PAGES, "entries", "Different upper address parts that its entries may have.")
-    btb_match: int = whole(14, 2, 38, "bits", "Of an address, that an entry holds itself.")
-    bht_entries: int = whole(512, 8, MAX_BHT, "entries", "Of the branch history table.", power_of_two=True)
-    bht_history: int = whole(8, 1, 16, "bits", "Of global history.")
-    bht_counter: int = whole(1, 1, 2, "bits", "Of a counter.")
-    ras_entries: int = whole(6, 0, MAX_RAS, "entries", "Of the return address stack.")
+    btb_match: int = whole(14, 2, 38, "bits", "Low bits of an address that an entry holds itself.")
+    bht_entries: int = whole(512, 8, MAX_BHT, "entries", "Entries of the branch history table.", power_of_two=True)
+    bht_history: int = whole(8, 1, 16, "bits", "Length of the global history.")
+    bht_counter: int = whole(1, 1, 2, "bits", "Size of a counter.")
+    ras_entries: int = whole(6, 0, MAX_RAS, "entries", "Entries of the return address stack.")
     redirect: int = whole(1, 0, 100, "cycles", "Lost by a taken branch or jump that the BTB does not know but the "
                                                "fetch unit recognises.")
 

@@ -7,10 +7,12 @@ from dataclasses import fields, replace
 import pytest
 
 from emulator.errors import ProfileError
+from emulator.timing import layout
 from emulator.timing.parameter import Choice, Flag, Whole
 from emulator.timing.profile import (
     PARAMETERS, REPLACEMENTS, TABLES, Cache, DataCache, Issue, Latency, Predictor, Profile, Tlb,
 )
+from emulator.timing.plru import plru_touch
 
 
 @pytest.mark.parametrize(("change", "text"), [
@@ -55,6 +57,26 @@ def test_every_parameter_takes_both_ends_of_its_range_and_nothing_beyond() -> No
         else:
             assert isinstance(parameter, Choice)
             assert all(map(parameter.accepts, parameter.words))
+
+
+def test_what_a_profile_may_ask_for_is_what_native_code_has_room_for() -> None:
+    def most(name: str) -> int:
+        parameter = PARAMETERS[name]
+        assert isinstance(parameter, Whole)
+        return parameter.high
+
+    room = {"predictor.btb_entries": layout.MAX_BTB, "predictor.btb_pages": layout.MAX_PAGES,
+            "predictor.ras_entries": layout.MAX_RAS, "predictor.bht_entries": layout.MAX_BHT,
+            "issue.fetch_queue": layout.QUEUE, "l1i.sets": layout.MAX_LINES, "l1d.sets": layout.MAX_LINES,
+            "itlb.entries": layout.MAX_TLB, "dtlb.entries": layout.MAX_TLB, "itlb.superpages": layout.MAX_SUPER,
+            "dtlb.superpages": layout.MAX_SUPER}
+    assert {name: most(name) for name in room if most(name) > room[name]} == {}
+    for name in ("predictor.btb_entries", "itlb.entries", "dtlb.entries", "itlb.superpages"):
+        state = 0
+        for way in range(most(name)):
+            state |= plru_touch(state, most(name), way)
+        assert state < 1 << 63, name  # one word
+    assert not PARAMETERS["predictor.bht_history"].accepts(0)  # it is shifted by one less than its length
 
 
 def test_every_field_of_every_table_is_a_parameter_with_meaning_and_range() -> None:

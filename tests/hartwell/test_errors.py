@@ -161,7 +161,7 @@ def test_profile_that_cannot_be_is_refused_by_file_key_and_value(
     (tmp_path / "mine.toml").write_text('base = "rocket"\n[l1d]\nsets = 48\n')
     done = hartwell(*command.split())
     assert (done.code, done.out) == (2, "")
-    assert done.error == "error: mine.toml: l1d.sets = 48: expected a power of two, 1 to 16384 sets"
+    assert done.error == "error: mine.toml: l1d.sets = 48: expected a power of two, 1 to 4096 sets"
 
 
 def test_file_that_may_not_be_read_is_one_line(hartwell: Hartwell, tmp_path: Path) -> None:

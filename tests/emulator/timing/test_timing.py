@@ -80,7 +80,7 @@ def extreme(end: str, **changes: int) -> Profile:
 @pytest.mark.parametrize("name", ["hello", "pagefault-sv48", "smp-pingpong"])
 def test_a_guest_does_the_same_at_the_ends_of_every_parameters_range(profile: Profile, name: str) -> None:
     known = image(name)
-    made = known.boot(timing=profile)
+    made = known.boot(profile=profile)
     stop = known.run(made)
     assert stop.ok, stop
     assert known.printed(made.console) == known.expected
@@ -93,7 +93,7 @@ def test_a_guest_does_the_same_at_the_ends_of_every_parameters_range(profile: Pr
 @pytest.mark.parametrize("name", ["hello", "timer", "smp-pingpong"])
 def test_rockets_cycles_are_instructions_stalls_and_waiting(name: str) -> None:
     known = image(name)
-    made = known.boot(timing=load_profile("rocket"))
+    made = known.boot(profile="rocket")
     assert known.run(made).ok
     assert made.timing is not None
     for hart in made.timing.stats().harts:

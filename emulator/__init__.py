@@ -16,7 +16,7 @@ from .devicetree import parse as parse_device_tree
 from .devices.virtio_blk import Disk
 from .errors import (
     BoardError, BusError, DeviceFailedError, DeviceTreeError, EmulatorError, EngineError, ImageError, InputFileError,
-    NativeCodeError, PlacementError, RegisterError, SizeError,
+    NativeCodeError, PlacementError, ProfileError, RegisterError, SizeError,
 )
 from .hart import Hart
 from .loader.detect import load_image, read_file
@@ -31,7 +31,7 @@ from .stop import (
 __all__ = [
     "CAUSES", "INTERRUPTS", "Board", "BoardError", "Breakpoint", "Bus", "BusError", "Deadlock", "DeviceFailedError",
     "DeviceTreeError", "Disk", "EmulatorError", "EngineError", "Exited", "Hart", "HostCall", "Image", "ImageError",
-    "InputFileError", "Interrupted", "Machine", "Matched", "NativeCodeError", "Node", "PlacementError", "Range",
-    "RegisterError", "ResetRequested", "SizeError", "Stepped", "Stop", "Tree", "TrapLoop", "Watchdog", "load_image",
-    "parse_device_tree", "read_file", "virt_devices",
+    "InputFileError", "Interrupted", "Machine", "Matched", "NativeCodeError", "Node", "PlacementError", "ProfileError",
+    "Range", "RegisterError", "ResetRequested", "SizeError", "Stepped", "Stop", "Tree", "TrapLoop", "Watchdog",
+    "load_image", "parse_device_tree", "read_file", "virt_devices",
 ]

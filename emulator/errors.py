@@ -60,3 +60,12 @@ class RegisterError(EmulatorError):
 
 class DeviceFailedError(EmulatorError):
     """A device written in Python raised an exception while the guest accessed it (the cause is chained)."""
+
+
+class ProfileError(EmulatorError):
+    """A timing profile that cannot be: no such name, a file that is no profile, a value out of range."""
+
+    @classmethod
+    def at(cls, where: str, key: str, found: str, expected: str) -> Self:
+        """The error that says which file or profile, which `table.key` in it, what is there and what should be."""
+        return cls(f"{where}: {key} = {found}: expected {expected}")

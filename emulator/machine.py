@@ -39,6 +39,7 @@ from .wiring import wire
 
 if TYPE_CHECKING:
     from .timing.profile import Profile
+    from .timing.timing import Timing
     from .trace import Tracer
 
 FIRST_SLICE, SHORTEST_SLICE, LONGEST_SLICE = 1_000_000, 1_000, 200_000_000
@@ -49,12 +50,15 @@ SLICE_SECONDS = 0.05
 class Machine:
     """A machine built from `board` (by default one hart and 128 MiB).
 
+    `timing` is the core whose cycles are counted (`emulator.timing.load_profile`); without it a cycle is an
+    instruction.
     `notice` is called with a line of text when the first start on a host compiles native code.
     `on_output` is called with every piece of console output as it appears; `console` keeps it all.
     Raises BoardError or EngineError.
     """
 
-    def __init__(self, board: Board | None = None, *, timing: Profile | None = None, notice: Callable[[str], None] | None = None,
+    def __init__(self, board: Board | None = None, timing: Profile | None = None, *,
+                 notice: Callable[[str], None] | None = None,
                  on_output: Callable[[bytes], None] | None = None) -> None:
         self.board = board or Board()
         self.on_output = on_output
@@ -78,10 +82,12 @@ class Machine:
         self.bus = Bus(self.ram, self.devices, self.engine)
         self.harts = tuple(Hart(self, number) for number in range(self.board.harts))
         wire(self)
-        self.model = None
-        if timing is not None and not timing.flat:
-            from .timing.model import Model
-            self.model = Model(self.engine, timing, notice)
+        self.timing: Timing | None = None
+        """What the machine's cycles are counted with, and what they went to; None without a profile."""
+        if timing is not None:
+            from .timing.timing import Timing
+
+            self.timing = Timing(self, timing, notice)
         self.reset()
 
     # --- what the machine is made of ----------------------------------------------------------------

@@ -57,13 +57,14 @@ def _is_text(data: bytes) -> bool:
     return len(start) >= 64 and all(byte >= 0x20 and byte != 0x7F or byte in b"\t\n\r\f" for byte in start)
 
 
-def read_file(path: str | os.PathLike[str], what: str) -> bytes:
+def read_file(path: str | os.PathLike[str], what: str, largest: int | None = None) -> bytes:
     """The bytes of a regular file; `what` says in errors what the file was to be ("kernel", "initrd").
 
     Raises `InputFileError` if it is missing, a directory or a device, unreadable, empty, or larger
-    than 4 GiB.
+    than `largest` bytes (4 GiB).
     """
     shown = f"{what} {os.fspath(path)}"
+    largest = LARGEST_FILE if largest is None else largest
     try:
         info = os.stat(path)
         if stat.S_ISDIR(info.st_mode):
@@ -71,8 +72,8 @@ def read_file(path: str | os.PathLike[str], what: str) -> bytes:
         if not stat.S_ISREG(info.st_mode):
             # A pipe without a writer would hang, /dev/zero never ends.
             raise InputFileError(f"{shown}: is not a regular file")
-        if info.st_size > LARGEST_FILE:
-            size, most = format_size(info.st_size), format_size(LARGEST_FILE)
+        if info.st_size > largest:
+            size, most = format_size(info.st_size), format_size(largest)
             raise InputFileError(f"{shown}: is {size}, expected at most {most}")
         data = Path(path).read_bytes()
     except FileNotFoundError:

@@ -20,7 +20,7 @@ from . import (
 )
 from . import layout as timing_layout
 from .events import Event, Stall
-from .profile import Cache, Profile, Tlb
+from .profile import Cache, DataCache, Profile, Tlb
 from .layout import (
     A_BLOCKS_END, A_BLOCKS_NEXT, A_EDGES, A_EDGE_BUCKETS, A_EDGE_COUNT, A_EDGE_LIMIT, A_FULL, A_OPS_END, A_OPS_NEXT,
     A_SIZE, A_STATES, A_STATE_BUCKETS, A_STATE_COUNT, A_STATE_LIMIT, BUCKETS, B_SUPER_BASE, B_SUPER_SIZE, B_TAG, B_VALID,
@@ -226,7 +226,7 @@ def parameters(profile: Profile) -> npt.NDArray[np.int64]:
 def _cache(cache: Cache) -> dict[int, int]:
     return {C_SETS: cache.sets, C_SET_BITS: cache.sets.bit_length() - 1, C_WAYS: cache.ways,
             C_LINE_BITS: cache.line.bit_length() - 1, C_LRU: int(cache.replacement == "lru"), C_MISS: cache.miss,
-            C_MISS_DIRTY: cache.miss_dirty}
+            C_MISS_DIRTY: cache.miss_dirty if isinstance(cache, DataCache) else 0}
 
 
 def _tlb(tlb_: Tlb) -> dict[int, int]:

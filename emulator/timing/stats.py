@@ -38,3 +38,19 @@ class Stats:
     accuracy: str
     """The profile's measured error band, as one says it beside a figure: "±1.2 %", or "uncalibrated"."""
     harts: tuple[HartStats, ...]
+
+    @property
+    def cycles(self) -> int:
+        """The clock of the hart that has come furthest."""
+        return max(hart.cycles for hart in self.harts)
+
+    @property
+    def instructions(self) -> int:
+        """Instructions retired by all harts."""
+        return sum(hart.instructions for hart in self.harts)
+
+    @property
+    def cpi(self) -> float:
+        """Cycles per instruction of all harts together, while they do not wait; 0 before the first instruction."""
+        running = sum(hart.cycles - hart.waiting for hart in self.harts)
+        return running / self.instructions if self.instructions else 0.0

@@ -10,12 +10,14 @@ import typer
 
 from hartwell import __version__
 
-from . import boot, buddyinfo, dts, frames, images, info, kernel, memmap, pagetable, slabinfo
+from . import boot, buddyinfo, dts, frames, images, info, kernel, memmap, pagetable, profiles, slabinfo, stats
 from .status import BROKEN_PIPE, INTERNAL, INTERRUPTED, USAGE, CommandError, debugging, fail, fail_internally
 
 KERNEL = "Hartwell's kernel"
 app = typer.Typer(name="hartwell", rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
 app.command("boot")(boot.boot)
+app.command("stats")(stats.stats)
+app.command("profiles")(profiles.profiles)
 app.command("images")(images.images)
 app.command("info")(info.info)
 app.command("dts")(dts.dts)

@@ -9,7 +9,11 @@ import typer
 
 from . import kernel_boot
 from .kernel_boot import Limits, our_kernel
-from .options import MACHINE, WHAT, Append, Harts, Memory, Mmu, make_board, open_disks, parse_count, parse_seconds
+from .options import (
+    MACHINE, WHAT, WHEN, Append, Bios, Harts, ImageOrKernel, Initrd, MaxInsns, Memory, Mmu, Timeout, Timing,
+    load_timing, make_board, open_disks, parse_count, parse_seconds,
+)
+from .report import Run, show
 from .software import Software, choose, placement_hint
 from .status import CommandError, Outcome, outcome, say
 from .tracing import TraceOptions, parse, tracing
@@ -18,25 +22,20 @@ if TYPE_CHECKING:
     from emulator.board import Board
     from emulator.machine import Machine
     from emulator.stop import Stop
+    from emulator.timing.profile import Profile
     from hartwell.console import Console
 
-WHEN, SHOW = "When to stop", "What to show"
+SHOW = "What to show"
 DEFAULT_LIMIT = 10**12
 """Instructions after which any run ends: some half an hour of a guest that never idles."""
 
 
 def boot(
-    image: Annotated[str | None, typer.Argument(
-        metavar="IMAGE", show_default=False,
-        help="A test image's name (hartwell images lists them), or the path of a kernel: an ELF, a Linux Image "
-             "(also .gz), or a flat binary. Without one, Hartwell's own kernel.")] = None,
-    bios: Annotated[str | None, typer.Option(
-        "--bios", metavar="FILE|none", rich_help_panel=WHAT, show_default="Hartwell SBI",
-        help="Firmware, ELF or flat, at 0x80000000. With none, the image starts in M-mode in its place.")] = None,
+    image: ImageOrKernel = None,
+    bios: Bios = None,
     kernel: Annotated[str | None, typer.Option(
         "--kernel", metavar="FILE", rich_help_panel=WHAT, help="The same as IMAGE, for a path.")] = None,
-    initrd: Annotated[str | None, typer.Option(
-        "--initrd", metavar="FILE", rich_help_panel=WHAT, help="An initial RAM disk.")] = None,
+    initrd: Initrd = None,
     append: Append = "",
     disk: Annotated[list[str] | None, typer.Option(
         "--disk", metavar="FILE", rich_help_panel=WHAT,
@@ -53,12 +52,9 @@ def boot(
         "--quantum", metavar="N", rich_help_panel=MACHINE, show_default="20000",
         help="Cycles that one hart may be ahead of another: less interleaves them more finely, and costs speed.")
     ] = None,
-    max_insns: Annotated[str | None, typer.Option(
-        "--max-insns", metavar="N", rich_help_panel=WHEN, show_default="1000G",
-        help="Stop after N instructions of all harts together (5000000 or 5M), with exit code 3.")] = None,
-    timeout: Annotated[float | None, typer.Option(
-        "--timeout", metavar="SECONDS", rich_help_panel=WHEN, show_default="no limit",
-        help="Stop after this many seconds of the host's time, with exit code 3.")] = None,
+    timing: Timing = "off",
+    max_insns: MaxInsns = None,
+    timeout: Timeout = None,
     no_reboot: Annotated[bool, typer.Option(
         "--no-reboot", rich_help_panel=WHEN, help="Stop when the guest asks for a reset.")] = False,
     trace: Annotated[str | None, typer.Option(
@@ -71,7 +67,8 @@ def boot(
         "--trace-range", metavar="A..B|SYMBOL", rich_help_panel=SHOW,
         help="Trace only while the pc is in this range of addresses, or in this function.")] = None,
     stats: Annotated[bool, typer.Option(
-        "--stats", rich_help_panel=SHOW, help="At the end, instructions, cycles and traps of every hart.")] = False,
+        "--stats", rich_help_panel=SHOW, help="At the end, instructions, cycles and traps of every hart, and "
+                                                          "with --timing what the cycles went to.")] = False,
     dump_ram: Annotated[str | None, typer.Option(
         "--dump-ram", metavar="FILE", rich_help_panel=SHOW,
         help="At the end, write what is in RAM to FILE: for --ram of memmap, buddyinfo, pagetable and others.")] = None,
@@ -93,6 +90,7 @@ def boot(
       hartwell boot hello                      a test image, on our own firmware
       hartwell boot smp-pingpong --smp 4       four harts
       hartwell boot hello --trace traps        what traps on the way
+      hartwell boot hello --timing rocket      how many cycles it takes on a core (hartwell profiles lists them)
       hartwell boot --bios none mhello         M-mode, no firmware at all
       hartwell boot --bios fw_jump.bin hello   somebody else's firmware
       hartwell boot kernel.elf --disk fs.img   a kernel with a disk
@@ -108,6 +106,7 @@ def boot(
     traced = parse(trace, trace_file, trace_range)
     seconds = parse_seconds(timeout, "--timeout")
     limit = parse_count(max_insns, "--max-insns") if max_insns is not None else None
+    profile = load_timing(timing)
     ours = image is None and kernel is None
     software = our_kernel(bios) if ours else choose(image, kernel, bios)
     if software.listed is not None:
@@ -117,18 +116,17 @@ def boot(
     if dump_ram is not None:
         _require_writable(dump_ram)
     board = make_board(smp, memory, mmu, quantum, open_disks(disk or [], snapshot))
-    machine = _load(board, software, initrd, append, dtb)
+    machine = load_machine(board, profile, software, initrd, append, dtb)
     machine.reboot = not no_reboot
     try:
-        if ours:
-            code = kernel_boot.run(machine, software, Limits(limit, seconds), traced, stats, as_json)
-        else:
-            code = _run(machine, software, limit or DEFAULT_LIMIT, seconds, traced, stats, as_json)
+        run = kernel_boot.run if ours else run_image
+        done = run(machine, software, Limits(limit, seconds), traced, attached=not as_json)
+        show(machine, done, stats, as_json)
         if dump_ram is not None:
             from emulator import ramdump
 
             ramdump.save(machine, dump_ram)
-        return code
+        return done.result.exit_code
     finally:
         machine.close()
 
@@ -142,7 +140,8 @@ def _require_writable(path: str) -> None:
         raise CommandError(f"--dump-ram {path}: {error.strerror}") from None
 
 
-def _load(board: Board, software: Software, initrd: str | None, append: str, dtb: str | None) -> Machine:
+def load_machine(board: Board, profile: Profile | None, software: Software, initrd: str | None, append: str,
+                 dtb: str | None) -> Machine:
     """A machine with everything in its memory."""
     from emulator.errors import PlacementError
     from emulator.loader.detect import read_file
@@ -150,7 +149,7 @@ def _load(board: Board, software: Software, initrd: str | None, append: str, dtb
 
     initrd_data = read_file(initrd, "initrd") if initrd is not None else None
     tree = _read_tree(dtb) if dtb is not None else None
-    machine = Machine(board, notice=say)
+    machine = Machine(board, profile, notice=say)
     try:
         machine.boot(kernel=software.kernel, firmware=software.firmware, initrd=initrd_data, bootargs=append,
                      device_tree=tree)
@@ -170,12 +169,14 @@ def _read_tree(path: str) -> bytes:
     return data
 
 
-def _run(machine: Machine, software: Software, limit: int | None, seconds: float | None,
-         traced: TraceOptions | None, stats: bool, as_json: bool) -> int:
+def run_image(machine: Machine, software: Software, limits: Limits, traced: TraceOptions | None, *,
+              attached: bool) -> Run:
+    """Run what is loaded in `machine`, if it is `attached` with its console on this terminal."""
     from hartwell.console import Console
 
-    console = Console(machine.board.clock_hz, lambda: machine.uart.input_left, attached=not as_json)
-    machine.on_output = None if as_json else console.write
+    limit, seconds = limits.instructions or DEFAULT_LIMIT, limits.seconds
+    console = Console(machine.board.clock_hz, lambda: machine.uart.input_left, attached=attached)
+    machine.on_output = console.write if attached else None
     machine.feed(console.at_start)
     with tracing(machine, software, traced):
         started = time.monotonic()
@@ -183,12 +184,11 @@ def _run(machine: Machine, software: Software, limit: int | None, seconds: float
         with console:
             stop, result = _until_stop(machine, console, limit, seconds)
         took = time.monotonic() - started
-    if not as_json:
+    if attached:
         console.end_line()
     if result.worth_telling:
         say(result.message)
-    _report(machine, stop, result, took, stats, as_json)
-    return result.exit_code
+    return Run(stop, result, took)
 
 
 def _until_stop(machine: Machine, console: Console, limit: int | None,
@@ -205,15 +205,3 @@ def _until_stop(machine: Machine, console: Console, limit: int | None,
         stop = Interrupted()
         return stop, Outcome("interrupted", 0, str(stop))
     return stop, outcome(stop)
-
-
-def _report(machine: Machine, stop: Stop, result: Outcome, took: float, stats: bool, as_json: bool) -> None:
-    if not stats and not as_json:
-        return
-    from . import report
-
-    if as_json:
-        print(report.as_json(machine, stop, result, took if stats else None))
-        return
-    for line in report.as_text(machine, took):
-        say(line)

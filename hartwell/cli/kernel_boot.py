@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from .report import Run
 from .software import Software, load_firmware
 from .status import INTERNAL, WATCHDOG, CommandError, Outcome, say
 from .tracing import TraceOptions, tracing
@@ -39,14 +39,13 @@ def our_kernel(bios: str | None) -> Software:
     return Software(load_firmware(bios), kernel_image(), None)
 
 
-def run(machine: Machine, software: Software, limits: Limits, traced: TraceOptions | None, stats: bool,
-        as_json: bool) -> int:
-    """Boot the kernel that is loaded in `machine`, with its console on stdout; the exit code."""
+def run(machine: Machine, software: Software, limits: Limits, traced: TraceOptions | None, *, attached: bool) -> Run:
+    """Boot the kernel that is loaded in `machine`, if it is `attached` with its console on stdout."""
     from emulator.errors import EmulatorError
     from kernel import Kernel
     from kernel.errors import KernelError
 
-    machine.on_output = None if as_json else _write
+    machine.on_output = _write if attached else None
     stages: list[StageReport] = []
     kernel: Kernel | None = None
     started = time.monotonic()
@@ -70,8 +69,7 @@ def run(machine: Machine, software: Software, limits: Limits, traced: TraceOptio
     machine.drain_console()
     took = time.monotonic() - started
     say(result.message)
-    _report(machine, stages, result, took, stats, as_json)
-    return result.exit_code
+    return Run(None, result, took, tuple(stages))
 
 
 def _check(limits: Limits, machine: Machine, started: float, report: StageReport) -> None:
@@ -100,17 +98,3 @@ def _write(data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(1, view):]
-
-
-def _report(machine: Machine, stages: list[StageReport], result: Outcome, took: float, stats: bool,
-            as_json: bool) -> None:
-    from . import report
-
-    if as_json:
-        told: dict[str, Any] = json.loads(report.as_json(machine, None, result, took if stats else None))
-        told["stages"] = [{"name": stage.name, "title": stage.title, "figures": stage.figures,
-                           "cycles": stage.cycles, "instructions": stage.instructions} for stage in stages]
-        print(json.dumps(told))
-    elif stats:
-        for line in report.as_text(machine, took):
-            say(line)

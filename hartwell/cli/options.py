@@ -14,10 +14,20 @@ from .status import CommandError
 if TYPE_CHECKING:
     from emulator.board import Board
     from emulator.devices.virtio_blk import Disk
+    from emulator.timing.profile import Profile
 
-WHAT, MACHINE = "What to boot", "The machine"
+WHAT, MACHINE, WHEN = "What to boot", "The machine", "When to stop"
 DEFAULT_MEMORY = "128M"
 
+ImageOrKernel = Annotated[str | None, typer.Argument(
+    metavar="IMAGE", show_default=False,
+    help="A test image's name (hartwell images lists them), or the path of a kernel: an ELF, a Linux Image (also .gz), "
+         "or a flat binary. Without one, Hartwell's own kernel.")]
+Bios = Annotated[str | None, typer.Option(
+    "--bios", metavar="FILE|none", rich_help_panel=WHAT, show_default="Hartwell SBI",
+    help="Firmware, ELF or flat, at 0x80000000. With none, the image starts in M-mode in its place.")]
+Initrd = Annotated[str | None, typer.Option(
+    "--initrd", metavar="FILE", rich_help_panel=WHAT, help="An initial RAM disk.")]
 Memory = Annotated[str | None, typer.Option(
     "-m", "--memory", metavar="SIZE", rich_help_panel=MACHINE, show_default=DEFAULT_MEMORY,
     help="RAM, from 0x80000000 on: 1M to 64G. Only what the guest touches costs the host anything.")]
@@ -26,11 +36,30 @@ Harts = Annotated[int | None, typer.Option(
 Mmu = Annotated[str | None, typer.Option(
     "--mmu", metavar="SCHEME", rich_help_panel=MACHINE, show_default="sv57",
     help="Widest paging scheme that the device tree offers: sv39, sv48 or sv57.")]
+Timing = Annotated[str, typer.Option(
+    "--timing", metavar="NAME|FILE", rich_help_panel=MACHINE,
+    help="The core whose cycles are counted (hartwell profiles lists them), or a TOML file that describes one; with "
+         "off, a cycle is an instruction.")]
+MaxInsns = Annotated[str | None, typer.Option(
+    "--max-insns", metavar="N", rich_help_panel=WHEN, show_default="1000G",
+    help="Stop after N instructions of all harts together (5000000 or 5M), with exit code 3.")]
+Timeout = Annotated[float | None, typer.Option(
+    "--timeout", metavar="SECONDS", rich_help_panel=WHEN, show_default="no limit",
+    help="Stop after this many seconds of the host's time, with exit code 3.")]
 Append = Annotated[str, typer.Option(
     "--append", metavar="ARGS", rich_help_panel=WHAT, help="The kernel's command line (bootargs in the device tree).")]
 
 _COUNT = re.compile(r"([0-9][0-9_,]*)\s*([kKmMgG]?)")
 _POWERS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+
+
+def load_timing(name: str) -> Profile | None:
+    """The profile that --timing names, None for "off". ProfileError or InputFileError says what is wrong with it."""
+    if name == "off":
+        return None
+    from emulator.timing import load_profile
+
+    return load_profile(name)
 
 
 def open_disks(paths: Sequence[str], snapshot: bool) -> list[Disk]:

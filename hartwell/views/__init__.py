@@ -1,1 +1,1 @@
-"""What people see of a kernel's memory: tables and drawings of the pictures that kernel.picture takes."""
+"""What people see of a kernel's memory and of a run's time: tables and drawings of what the layers below report."""

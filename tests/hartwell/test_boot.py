@@ -192,7 +192,7 @@ def test_json_is_one_object_and_the_same_in_every_run(hartwell: Hartwell) -> Non
     assert first == second
     report = json.loads(first.out)
     assert set(report) == {"reason", "message", "exit_code", "guest_code", "instructions", "cycles", "traps", "harts",
-                           "console"}
+                           "timing", "console"}
     assert (report["reason"], report["guest_code"]) == ("exited", 0)
     assert report["instructions"] == sum(hart["instructions"] for hart in report["harts"])
 

@@ -17,7 +17,8 @@ from hartwell import catalogue
 from .conftest import ROOT, Hartwell
 
 
-COMMANDS = ("boot", "images", "info", "dts", "memmap", "buddyinfo", "slabinfo", "frames", "pagetable")
+COMMANDS = ("boot", "stats", "profiles", "images", "info", "dts", "memmap", "buddyinfo", "slabinfo", "frames",
+            "pagetable")
 
 
 def test_version_is_the_packages(hartwell: Hartwell) -> None:
@@ -99,10 +100,11 @@ def test_dtc_compiles_the_text_to_the_binary_without_a_warning(
 
 
 @pytest.mark.parametrize("what", ["'hello'", "'-m', '32M'"], ids=["hello", "our kernel"])
-def test_boot_imports_neither_numba_nor_rich_nor_capstone(what: str) -> None:
+def test_boot_imports_neither_numba_nor_rich_nor_capstone_nor_timing_profiles(what: str) -> None:
     """Each costs more time than booting hello does."""
     code = (f"import sys; sys.argv = ['hartwell', 'boot', {what}]; from hartwell.cli import main; code = main(); "
-            "print([m for m in ('numba', 'rich', 'capstone', 'elftools', 'unicorn') if m in sys.modules]); "
+            "print([m for m in ('numba', 'rich', 'capstone', 'elftools', 'unicorn', 'emulator.timing.profile') "
+            "if m in sys.modules]); "
             "sys.exit(code)")
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)  # compiles if need be
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

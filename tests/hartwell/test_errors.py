@@ -38,6 +38,15 @@ HELLO = ROOT / "images/hello/hello.elf"
     ("boot hello -m 5000001B", "base and size must be multiples of 4096"),
     ("boot hello --mmu sv32", "mmu 'sv32': expected sv39, sv48 or sv57"),
     ("boot hello --quantum 0", "quantum"),
+    ("boot hello --timing rokcet", "no timing profile is called \"rokcet\": did you mean rocket?"),
+    ("boot hello --timing fast", "no timing profile is called \"fast\": expected rocket, simple or u74, or the path"),
+    ("boot hello --timing nope.toml", "profile nope.toml: no such file"),
+    ("boot --timing ./nope", "profile ./nope: no such file"),
+    ("stats hello --timing off", "--timing off: there is nothing to show without a timing profile"),
+    ("stats helo", "did you mean hello?"),
+    ("stats hello --max-insns 0", "--max-insns '0': expected a number of instructions"),
+    ("profiles rokcet", "no timing profile is called \"rokcet\": did you mean rocket?"),
+    ("profiles off", "no timing profile is called \"off\""),
     ("boot hello --max-insns 0", "--max-insns '0': expected a number of instructions"),
     ("boot hello --disk /nonexistent.img", "disk /nonexistent.img: No such file or directory"),
     ("boot hello --disk pyproject.toml --disk ./pyproject.toml", "given twice"),
@@ -143,6 +152,16 @@ def test_malformed_device_tree_is_refused_by_the_files_name(hartwell: Hartwell, 
     done = hartwell("boot", "hello", "--dtb", "my.dtb")
     assert done.code == 2
     assert done.error.startswith("error: my.dtb: ")
+
+
+@pytest.mark.parametrize("command", ["boot hello --timing mine.toml", "stats --timing mine.toml",
+                                     "profiles mine.toml"])
+def test_profile_that_cannot_be_is_refused_by_file_key_and_value(
+        hartwell: Hartwell, tmp_path: Path, command: str) -> None:
+    (tmp_path / "mine.toml").write_text('base = "rocket"\n[l1d]\nsets = 48\n')
+    done = hartwell(*command.split())
+    assert (done.code, done.out) == (2, "")
+    assert done.error == "error: mine.toml: l1d.sets = 48: expected a power of two, 1 to 4096 sets"
 
 
 def test_file_that_may_not_be_read_is_one_line(hartwell: Hartwell, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from emulator.loader.model import Image, ImageKind, Segment
 from emulator.loader.sizes import parse_size
 from emulator.machine import Machine
 from emulator.stop import Stop
+from emulator.timing import Profile, load_profile
 
 from .assembler import BASE, assemble
 
@@ -57,11 +58,9 @@ def run(source: str, board: Board | None = None, **options: Any) -> Machine:
     return made
 
 
-def timed(board: Board, profile: str | None) -> Machine:
-    """A machine whose cycles are counted with the profile of that name; untimed for None."""
-    from bench.timing import core
-
-    return core.timed(board, core.profile(profile) if profile is not None else None)
+def timed(board: Board, profile: str | Profile | None) -> Machine:
+    """A machine whose cycles are counted with this profile, or that of this name; untimed for None."""
+    return Machine(board, load_profile(profile) if isinstance(profile, str) else profile)
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,8 @@ class TestImage:
     def path(self) -> Path:
         return IMAGES / self.name / f"{self.name}.elf"
 
-    def boot(self, harts: int | None = None, profile: str | None = None, **board: Any) -> Machine:
+    def boot(self, harts: int | None = None, profile: str | Profile | None = None,
+             **board: Any) -> Machine:
         """A machine that is about to run the image, its cycles counted with `profile`."""
         made = timed(Board(harts=harts or self.smp, memory=self.memory, **board), profile)
         made.boot(kernel=load(self.path), firmware=load(FIRMWARE) if self.mode == "s" else None)

@@ -23,8 +23,8 @@ from .abi import (
 from .clock import attention, request_stop, retired, spend
 from .fpsingle import settle
 from .layout import (
-    F_EMU_STOP, H_TRAPS, M_CS, M_CURRENT, M_ENV, M_FP_PC, M_HART, M_HOSTCALLS, M_LEFT, M_LOOP_COUNT,
-    M_LOOP_EPC, M_LOOP_INSNS, M_LOOP_PC, M_NATURAL, M_PART, M_RUN_LIMIT, M_STEP, M_STOP, M_TIMING, M_TIMING_REDIRECT,
+    F_EMU_STOP, H_TRAPS, M_CS, M_CURRENT, M_ENV, M_FP_PC, M_HART, M_HOSTCALLS, M_LEFT, M_LOOP_COUNT, M_LOOP_EPC,
+    M_LOOP_INSNS, M_LOOP_PC, M_NATURAL, M_PART, M_RUN_LIMIT, M_STEP, M_STOP, M_TIMING, M_TIMING_REDIRECT,
     M_TIMING_STOP_SHORT, M_TRAPS, M_UC, R_BYTES, R_COUNT, R_PC, STOP_HOSTCALL, STOP_STEP, STOP_TRAP_LOOP,
 )
 from .mmu import fetch_parcel, flush_modes, host_address, translate
@@ -32,8 +32,7 @@ from .native import entry, inline
 from .prims import call1, call2, call3, ld8, ld32, ld64, st32, st64
 from .riscv import (
     BREAKPOINT, ECALL_M, ECALL_U, FETCH_ACCESS, FETCH_MISALIGNED, FETCH_PAGE, ILLEGAL, LOAD_ACCESS, LOAD_MISALIGNED,
-    LOAD_PAGE,
-    MIE, MPIE, MPP, MPP_SHIFT, MPRV, PRV_M, PRV_S, SIE, SPIE, SPP,
+    LOAD_PAGE, MIE, MPIE, MPP, MPP_SHIFT, MPRV, PRV_M, PRV_S, SIE, SPIE, SPP,
 )
 from .tracing import trace_trap
 

@@ -10,22 +10,20 @@ from __future__ import annotations
 from typing import Final
 
 from ..engine.abi import ENV_FPR, ENV_GPR, ENV_MSTATUS, ENV_PRIV, ENV_SATP
-from ..engine.layout import M_BANKS, M_ENV
+from ..engine.layout import M_BANKS
 from ..engine.mmu import bank_of
 from ..engine.native import inline, outline
 from ..engine.prims import ld64, lshr, st64
 from ..engine.riscv import MPP_SHIFT, MPRV, PRV_M
 from .automaton import mix
 from .caches import FIRST_DIRTY, HIT, L1D_ACCESSES, MISS_DIRTY, count, l1d_access
-from .decode import (
-    ATOMIC, DOUBLE, K_DIV, K_DIVU, K_DIVUW, K_DIVW, K_FDIV, K_MUL, K_MULH, K_MULW, LOAD, SIZE_SHIFT, SQRT, STORE,
-)
+from .decode import ATOMIC, DOUBLE, K_DIV, K_DIVUW, K_DIVW, K_FDIV, K_MUL, K_MULH, K_MULW, LOAD, SIZE_SHIFT, SQRT, STORE
 from .events import Event
 from .layout import (
-    C_LINE_BITS, C_MISS, C_MISS_DIRTY, C_SETS, D_OPS, EV_DIRTY, EV_FIRST_DIRTY, EV_MATCH_A, EV_MATCH_B, EV_MMIO, EV_OPERAND, EV_STALL, EV_TLB, MAX_EVENTS,
-    O_IMM, O_SIZE, P_DIV_BASE, P_DIV_SIGN, P_DTLB, P_FDIV_D, P_FDIV_S, P_FDIV_SPECIAL, P_FSQRT_D, P_FSQRT_S, P_L1D,
-    P_MMIO, P_MUL_BITS, T_DATA_FRAME, T_DATA_PAGE, T_DTLB, T_EVENT_COUNT, T_EVENT_LIST, T_KEY, T_L1D_LATEST, T_PARAMS, T_PENDING, T_STORE_A,
-    T_STORE_A_MASK, T_STORE_B, T_STORE_B_MASK,
+    C_LINE_BITS, C_MISS, C_MISS_DIRTY, C_SETS, D_OPS, EV_DIRTY, EV_FIRST_DIRTY, EV_MATCH_A, EV_MATCH_B, EV_MMIO,
+    EV_OPERAND, EV_STALL, EV_TLB, MAX_EVENTS, O_IMM, O_SIZE, P_DIV_BASE, P_DIV_SIGN, P_DTLB, P_FDIV_D, P_FDIV_S,
+    P_FDIV_SPECIAL, P_FSQRT_D, P_FSQRT_S, P_L1D, P_MMIO, P_MUL_BITS, T_DATA_FRAME, T_DATA_PAGE, T_DTLB, T_EVENT_COUNT,
+    T_EVENT_LIST, T_KEY, T_L1D_LATEST, T_PARAMS, T_PENDING, T_STORE_A, T_STORE_A_MASK, T_STORE_B, T_STORE_B_MASK,
 )
 from .tlb import NO_FRAME, lookup, refill, walk
 

@@ -7,17 +7,17 @@ decoded instructions (O_) come from two pools that are dropped together with the
 from __future__ import annotations
 
 from ..engine.abi import ACCESS_FETCH, ENV_PRIV
-from ..engine.layout import M_ENV, M_HART, M_TIMING, R_BYTES, R_COUNT, R_PC, R_TIMED
+from ..engine.layout import M_ENV, M_HART, M_TIMING, R_COUNT, R_PC, R_TIMED
 from ..engine.mmu import host_address, translate
 from ..engine.native import inline, outline
 from ..engine.prims import ld16, ld64, st64
 from .decode import K_BRANCH, K_CSR_FLUSH, K_FENCE_I, K_JUMP, K_TRAP, WATCHED, WIDE, decode
 from .layout import (
     A_BLOCKS_END, A_BLOCKS_NEXT, A_FULL, A_OPS_END, A_OPS_NEXT, CFI_BRANCH, CFI_CALL, CFI_INDIRECT, CFI_INDIRECT_CALL,
-    CFI_JUMP, CFI_NONE, CFI_RETURN, C_LINE_BITS, D_BHT, D_BTB, D_BTB_EPOCH, D_CFI, D_COUNT, D_EDGE, D_FALL,
-    D_FIRST_HOOKED, D_HALF, D_L1I_EPOCH, D_LAST_LINE, D_LINE, D_LINES, D_OPS, D_PACKET, D_PC, D_SIZE, D_TARGET, D_DECEIVES, D_DECEIVES_BEFORE,
-    D_WRONG_FALL, D_WRONG_TAKEN, END_FENCE_I,
-    END_SYSTEM, O_IMM, O_NEXT, O_PC, O_SIZE, O_WORD, P_BHT, P_BHT_BITS, P_L1I, T_PARAMS, T_POOL,
+    CFI_JUMP, CFI_NONE, CFI_RETURN, C_LINE_BITS, D_BHT, D_BTB, D_CFI, D_COUNT, D_DECEIVES, D_DECEIVES_BEFORE, D_EDGE,
+    D_FALL, D_FIRST_HOOKED, D_HALF, D_L1I_EPOCH, D_LAST_LINE, D_LINE, D_LINES, D_OPS, D_PACKET, D_PC, D_SIZE, D_TARGET,
+    D_WRONG_FALL, D_WRONG_TAKEN, END_FENCE_I, END_SYSTEM, O_IMM, O_NEXT, O_PC, O_SIZE, O_WORD, P_BHT, P_BHT_BITS, P_L1I,
+    T_PARAMS, T_POOL,
 )
 
 
@@ -105,7 +105,7 @@ def describe(m: int, record: int) -> int:
     insn = 0
     first_hooked = 0
     hooked = 0
-    for i in range(count):
+    for _ in range(count):
         if va >> 12 != page:
             page = va >> 12
             host = code_at(m, h, env, va & ~0xFFF)
@@ -150,8 +150,7 @@ def describe(m: int, record: int) -> int:
     packet = (va - 2) & ~3
     st64(d + D_DECEIVES, deceives(d, packet, code_at(m, h, env, packet)))
     st64(d + D_DECEIVES_BEFORE, deceives(d, packet - 4, code_at(m, h, env, packet - 4)) if packet > pc else -1)
-    st64(d + D_BTB, -1)
-    st64(d + D_BTB_EPOCH, -1)
+    st64(d + D_BTB, 0)
     st64(d + D_L1I_EPOCH, -1)
     st64(d + D_TARGET, -1)
     st64(d + D_WRONG_FALL, -1)

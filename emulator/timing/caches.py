@@ -18,8 +18,8 @@ from ..engine.native import inline, outline
 from ..engine.prims import ld64, st64
 from .events import Event
 from .layout import (
-    C_LINE_BITS, C_LRU, C_SETS, C_WAYS, P_L1D, P_L1I, T_EVENTS, T_L1D_EPOCH, T_L1D_LATEST, T_L1D_SHIFT, T_L1D_TAGS, T_L1D_USED,
-    T_L1I_EPOCH, T_L1I_SHIFT, T_L1I_TAGS, T_L1I_USED, T_PARAMS, T_TICK,
+    C_LINE_BITS, C_LRU, C_SETS, C_WAYS, P_L1D, P_L1I, T_EVENTS, T_L1D_EPOCH, T_L1D_LATEST, T_L1D_SHIFT, T_L1D_TAGS,
+    T_L1D_USED, T_L1I_EPOCH, T_L1I_SHIFT, T_L1I_TAGS, T_L1I_USED, T_PARAMS, T_TICK,
 )
 
 HIT: Final = 0

@@ -16,27 +16,32 @@ import numpy.typing as npt
 from ..engine import clock, layout, mmu, native, pmp
 from ..engine.engine import Engine
 from . import (
-    access, automaton, blocks, caches, charge, decode, events, fetch, hooks, pipeline, plru, predictor, tlb, wrongpath,
+    access, automaton, blocks, caches, charge, decode, events, fetch, hooks, packed, pipeline, plru, predictor, tlb,
+    units, wrongpath,
 )
 from . import layout as timing_layout
 from .events import Event, Stall
 from .profile import Cache, DataCache, Profile, Tlb
 from .layout import (
     A_BLOCKS_END, A_BLOCKS_NEXT, A_EDGES, A_EDGE_BUCKETS, A_EDGE_COUNT, A_EDGE_LIMIT, A_FULL, A_OPS_END, A_OPS_NEXT,
-    A_SIZE, A_STATES, A_STATE_BUCKETS, A_STATE_COUNT, A_STATE_LIMIT, BUCKETS, B_SUPER_BASE, B_SUPER_SIZE, B_TAG, B_VALID,
-    C_LINE_BITS, C_LRU, C_MISS, C_MISS_DIRTY, C_SETS, C_SET_BITS, C_WAYS, D_SIZE, E_SIZE, E_STALLS, MAX_BTB, MAX_PAGES,
-    O_SIZE, P_AMO, P_BHT, P_BHT_BITS, P_BHT_COUNTER, P_BHT_HASH, P_BHT_HASH_BITS, P_BHT_HISTORY, P_BTB, P_BTB_MATCH,
-    P_BTB_PAGES, P_CSR, P_DIV_BASE, P_DIV_SIGN, P_DTLB, P_FDIV_D, P_FDIV_S, P_FDIV_SPECIAL, P_FENCE, P_FENCE_I,
-    P_FP_DOUBLE, P_FP_LOAD, P_FP_SHORT, P_FP_SINGLE, P_FP_TO_INT, P_FSQRT_D, P_FSQRT_S, P_ITLB, P_L1D, P_L1I, P_LINK,
-    P_LOAD, P_LOAD_NARROW, P_MISPREDICT, P_MMIO, P_MUL_BITS, P_MUL_LATENCY, P_MUL_PIPELINED, P_QUEUE, P_RAS, P_REDIRECT,
-    P_REFETCH, P_REPLAY, P_SFENCE, P_SIZE, P_STORE_REPLAY, P_WIDTH, RAS_SAME, SCRATCH_SIZE, STALLS, S_SIZE, S_WORDS,
-    T_BTB_KEY, T_BTB_PAGE, T_BTB_TOUCHED, T_CFI_BUBBLES, T_CFI_PACKET, T_DATA_PAGE, T_DTLB, T_ENTRY, T_EVENTS, T_FETCHED,
-    T_FETCH_PAGE, T_FIRST_STATE, T_HART, T_HITS, T_ITLB, T_L1D_SHIFT, T_L1I_SHIFT, T_PARAMS, T_POOL, T_RAS_BEFORE,
-    T_SAVED, T_SHORT_STALLS, T_SIZE, T_STATE, T_STORE_A, T_STORE_B, T_WALK_KEY, WALK_CACHE, X_ENTRIES, X_LEVEL,
-    X_SECTOR_BITS, X_SUPERPAGES, X_WALK, ENTRY_FLUSH,
+    A_SIZE, A_STATES, A_STATE_BUCKETS, A_STATE_COUNT, A_STATE_LIMIT, BUCKETS, B_SUPER_BASE, B_SUPER_SIZE, B_TAG,
+    B_VALID, C_LINE_BITS, C_LRU, C_MISS, C_MISS_DIRTY, C_SETS, C_SET_BITS, C_WAYS, D_SIZE, ENTRY_FLUSH, E_SIZE,
+    E_STALLS, MAX_BTB, MAX_PAGES, O_SIZE, P_AMO, P_BHT, P_BHT_BITS, P_BHT_COUNTER, P_BHT_HASH, P_BHT_HASH_BITS,
+    P_BHT_HISTORY, P_BTB, P_BTB_MATCH, P_BTB_PAGES, P_BTB_PLRU, P_CSR, P_DIV_BASE, P_DIV_SIGN, P_DTLB, P_FDIV_D,
+    P_FDIV_S, P_FDIV_SPECIAL, P_FENCE, P_FENCE_I, P_FP_DOUBLE, P_FP_LOAD, P_FP_SHORT, P_FP_SINGLE, P_FP_TO_INT,
+    P_FSQRT_D, P_FSQRT_S, P_ITLB, P_L1D, P_L1I, P_LINK, P_LOAD, P_LOAD_NARROW, P_MISPREDICT, P_MMIO, P_MUL_BITS,
+    P_MUL_LATENCY, P_MUL_PIPELINED, P_QUEUE, P_RAS, P_REDIRECT, P_REFETCH, P_REPLAY, P_SFENCE, P_SIZE, P_STORE_REPLAY,
+    P_WALK_PLRU, P_WIDTH, RAS_SAME, SCRATCH_SIZE, STALLS, S_SIZE, S_WORDS, T_BTB_KEY, T_BTB_PAGE, T_BTB_TOUCHED,
+    T_BTB_TWICE, T_CFI_PACKET, T_DATA_PAGE, T_DTLB, T_ENTRY, T_EVENTS, T_FETCHED, T_FETCH_PAGE, T_FIRST_STATE, T_HART,
+    T_HITS, T_ITLB, T_L1D_SHIFT, T_L1I_SHIFT, T_PARAMS, T_POOL, T_RAS_BEFORE, T_SAVED, T_SHORT_STALLS, T_SIZE, T_STATE,
+    T_STORE_A, T_STORE_B, T_WALK_KEY, WALK_CACHE, X_ENTRIES, X_LEVEL, X_PLRU, X_SECTOR_BITS, X_SUPERPAGES, X_SUPER_PLRU,
+    X_WALK,
 )
 
-MODULES: tuple[ModuleType, ...] = (decode, caches, plru, tlb, predictor, pipeline, automaton, blocks, access, fetch, wrongpath, hooks, charge)
+MODULES: tuple[ModuleType, ...] = (
+    decode, caches, plru, tlb, predictor, packed, units, pipeline, automaton, blocks, access, fetch, wrongpath, hooks,
+    charge,
+)
 """The modules with the model's native functions."""
 SUPPORT: tuple[ModuleType, ...] = (clock, pmp, mmu)
 """The engine's modules whose functions they call."""
@@ -118,7 +123,7 @@ class Model:
                                    (T_HART, self._engine.hart_block[hart])):
                 self._set(hart, field, address)
             for field, count in ((T_BTB_KEY, MAX_BTB), (T_BTB_PAGE, MAX_PAGES), (T_WALK_KEY, WALK_CACHE),
-                                 (T_BTB_TOUCHED, 1), (T_CFI_PACKET, 1), (T_DATA_PAGE, 1), (T_FETCHED, 1),
+                                 (T_BTB_TOUCHED, 1), (T_BTB_TWICE, 1), (T_CFI_PACKET, 1), (T_DATA_PAGE, 1), (T_FETCHED, 1),
                                  (T_FETCH_PAGE, 1), (T_STORE_A, 1), (T_STORE_B, 1)):
                 self._fill(hart, field, count, -1)
             for tlb_at in (T_ITLB, T_DTLB):
@@ -178,7 +183,7 @@ class Model:
             return np.zeros(STALLS, dtype=np.int64)
         packed = self._edges[:count, E_STALLS >> 3:(E_STALLS >> 3) + 4].copy()
         lost = packed.view(np.uint16).reshape(count, 16)[:, :STALLS].astype(np.int64)
-        return self._hits[hart, :count] @ lost  # type: ignore[no-any-return]
+        return self._hits[hart, :count] @ lost
 
     def stalls(self, hart: int) -> dict[Stall, int]:
         """Cycles that `hart` lost since reset, by cause."""
@@ -210,7 +215,8 @@ def parameters(profile: Profile) -> npt.NDArray[np.int64]:
         P_AMO: profile.memory.amo, P_STORE_REPLAY: int(profile.memory.store_replay), P_FENCE: profile.memory.fence,
         P_MMIO: profile.memory.mmio, P_FENCE_I: profile.memory.fence_i, P_SFENCE: profile.memory.sfence,
         P_REDIRECT: predictor.redirect, P_BTB: predictor.btb_entries, P_BTB_PAGES: predictor.btb_pages,
-        P_BTB_MATCH: predictor.btb_match, P_BHT: predictor.bht_entries, P_BHT_BITS: predictor.bht_entries.bit_length() - 1,
+        P_BTB_MATCH: predictor.btb_match, P_BHT: predictor.bht_entries,
+        P_BHT_BITS: predictor.bht_entries.bit_length() - 1,
         P_BHT_HISTORY: predictor.bht_history, P_BHT_HASH: int(math.sqrt(3) / 2 * 2 ** predictor.bht_history),
         P_BHT_HASH_BITS: hash_bits, P_BHT_COUNTER: predictor.bht_counter, P_RAS: predictor.ras_entries,
     }
@@ -220,6 +226,11 @@ def parameters(profile: Profile) -> npt.NDArray[np.int64]:
         plain |= {base + field: value for field, value in _tlb(tlb_).items()}
     for field, value in plain.items():
         words[field >> 3] = value
+    for field, ways in ((P_BTB_PLRU, predictor.btb_entries), (P_WALK_PLRU, WALK_CACHE),
+                        (P_ITLB + X_PLRU, profile.itlb.entries), (P_ITLB + X_SUPER_PLRU, profile.itlb.superpages),
+                        (P_DTLB + X_PLRU, profile.dtlb.entries), (P_DTLB + X_SUPER_PLRU, profile.dtlb.superpages)):
+        table = plru.plru_table(ways)
+        words[field >> 3:(field >> 3) + len(table)] = table
     return words
 
 

@@ -19,128 +19,35 @@ Source: the reference core's RTL, as `docs/timing.md` tells; each rule is pinned
 
 from __future__ import annotations
 
-from typing import Final
 
 from ..engine.native import inline, outline
 from ..engine.prims import ld64, st64
 from .decode import (
-    AQ, ATOMIC, FP_UNIT, K_AMO, K_BRANCH, K_CSR, K_CSR_FLUSH, K_DIV, K_DIVU, K_DIVUW, K_DIVW, K_FDIV, K_FENCE,
-    K_FENCE_I, K_FP_DOUBLE, K_FP_SHORT, K_FP_SINGLE, K_FP_TO_INT, K_JUMP, K_LOAD, K_LR, K_MUL, K_MULH, K_MULW, K_SC,
-    K_SFENCE, K_TRAP, LOAD, MEMORY, RL, SIZE_SHIFT, STORE, WIDE, WRITES_X,
+    AQ, ATOMIC, FP_UNIT, K_CSR_FLUSH, K_FDIV, K_FENCE, K_FENCE_I, K_MULW, K_SFENCE, K_TRAP, LOAD, MEMORY, RL, STORE,
+    WIDE, WRITES_X,
 )
-from .events import Stall
 from .layout import (
     D_OPS, EF_QUEUE_EMPTY, EF_QUEUE_FULL, EF_RESTARTED, ENTRY_FLUSH, ENTRY_MISPREDICT, ENTRY_REDIRECT, EV_DIRTY,
-    EV_FETCH_TLB, EV_FIRST_DIRTY,
-    EV_MATCH_A, EV_MATCH_B, EV_MMIO, EV_STALL, EV_TLB, O_PC, O_SIZE, O_WORD, P_AMO, P_CSR, P_FENCE,
-    P_FENCE_I, P_FP_DOUBLE, P_FP_LOAD, P_FP_SHORT, P_FP_SINGLE, P_FP_TO_INT, P_LINK, P_LOAD, P_LOAD_NARROW,
-    P_MISPREDICT, P_MUL_LATENCY, P_MUL_PIPELINED, P_QUEUE, P_REDIRECT, P_REFETCH, P_REPLAY, P_SFENCE, P_STORE_REPLAY,
-    P_WIDTH, QUEUE, STALLS, T_EVENT_COUNT, T_EVENT_LIST, T_FETCH_COUNT, T_PARAMS, T_SCRATCH, W_CAUSE, W_QUEUE, W_READY,
-    W_STALLS, W_STATE,
+    EV_FETCH_TLB, EV_FIRST_DIRTY, EV_MATCH_A, EV_MATCH_B, EV_MMIO, EV_STALL, EV_TLB, O_PC, O_SIZE, O_WORD, P_FENCE,
+    P_FENCE_I, P_MISPREDICT, P_MUL_LATENCY, P_MUL_PIPELINED, P_QUEUE, P_REDIRECT, P_REFETCH, P_REPLAY, P_SFENCE,
+    P_STORE_REPLAY, P_WIDTH, QUEUE, STALLS, T_EVENT_COUNT, T_EVENT_LIST, T_FETCH_COUNT, T_PARAMS, T_SCRATCH, W_CAUSE,
+    W_QUEUE, W_READY, W_STALLS, W_STATE,
 )
-
-BRANCH: Final = int(Stall.BRANCH)
-FETCH: Final = int(Stall.FETCH)
-L1I: Final = int(Stall.L1I)
-L1D: Final = int(Stall.L1D)
-TLB: Final = int(Stall.TLB)
-LOAD_USE: Final = int(Stall.LOAD_USE)
-MUL_DIV: Final = int(Stall.MUL_DIV)
-FP: Final = int(Stall.FP)
-STORE_WAIT: Final = int(Stall.STORE)
-ATOMIC_WAIT: Final = int(Stall.ATOMIC)
-FENCE: Final = int(Stall.FENCE)
-CSR: Final = int(Stall.CSR)
-TRAP: Final = int(Stall.TRAP)
-MMIO: Final = int(Stall.MMIO)
-
-EMPTY: Final = -(1 << 40)
-"""A time that is long past."""
-SETTLED: Final = 16
-"""Cycles that fetch is ahead at most: after them it makes no difference any more when a packet was fetched or taken."""
-FAR: Final = 250
-"""More than any latency."""
-UNIT_MEMORY, UNIT_MULDIV, UNIT_BRANCH, UNIT_FP, UNIT_ALONE = 1, 2, 4, 8, 16
-"""Units of which there is one; UNIT_ALONE issues with nothing beside it."""
-
-
-@inline
-def field(s: int, number: int) -> int:
-    """Byte `number` of a packed state at `s`."""
-    return ld64(s + (number & ~7)) >> 8 * (number & 7) & 255
-
-
-# Bytes of a packed state. A time is in cycles from the last issue; 0 is "over".
-S_READY: Final = 0  # 64 registers
-S_CAUSE: Final = 64  # 64 registers, 4 bits each
-S_MULDIV: Final = 96  # when the multiplier is done
-S_MULDIV_RD: Final = 97
-S_FDIV: Final = 98
-S_STORE_OLD: Final = 99  # when a store may go to the cache, + 8
-S_STORE_NEW: Final = 100
-S_TAG_WRITE: Final = 101
-S_LAST_MEMORY: Final = 102  # cycles since the last memory access, up to 15
-S_FLAGS: Final = 103
-S_FETCHED: Final = 104  # when the last packet entered fetch, + 128
-S_FETCH_CAUSE: Final = 105
-S_SLOTS: Final = 106
-S_UNITS: Final = 107
-S_FP_WRITES: Final = 108  # bit i: a result is written in i cycles (two bytes)
-S_QUEUE: Final = 112  # cycles since the last packets left the queue, up to SETTLED
-SF_FENCE: Final = 1
-SF_LOAD: Final = 2
-SF_FRESH: Final = 4  # fetch starts over
-SF_HALF: Final = 8  # the last instruction stood alone in the decoder's buffer
-SF_QUEUE_EMPTY: Final = 16  # fewer than two packets waited when the last one was fetched
-SF_QUEUE_FULL: Final = 32  # the last packet had to wait for room in the queue
-SF_BLOCKED: Final = 64  # a miss has just been waited for
-SF_BLOCKED_TWICE: Final = 128  # with a line written back
-
+from .units import (
+    ATOMIC_WAIT, BRANCH, CSR, FENCE, FETCH, FP, L1D, L1I, MMIO, MUL_DIV, STORE_WAIT, TLB, TRAP, UNIT_ALONE, UNIT_MULDIV,
+    fp_write, result_latency, unit_of,
+)
+from .packed import (
+    EMPTY, SETTLED, SF_BLOCKED, SF_BLOCKED_TWICE, SF_FENCE, SF_FRESH, SF_HALF, SF_LOAD, SF_QUEUE_EMPTY, SF_QUEUE_FULL,
+    S_FDIV, S_FETCHED, S_FETCH_CAUSE, S_FLAGS, S_FP_WRITES, S_LAST_MEMORY, S_MULDIV, S_MULDIV_RD, S_QUEUE, S_SLOTS,
+    S_STORE_NEW, S_STORE_OLD, S_TAG_WRITE, S_UNITS, field, pack_registers, pending_store, stored_time, unpack_registers,
+)
 
 @inline
 def wait(w: int, cause: int, cycles: int) -> None:
     """Note that `cycles` were lost to `cause`."""
     at = w + W_STALLS + 8 * cause
     st64(at, ld64(at) + cycles)
-
-
-@outline
-def unpack_registers(w: int, s: int) -> None:
-    """Set up when each register is ready."""
-    for i in range(8):
-        eight = ld64(s + 8 * i)
-        at = w + W_READY + 64 * i
-        if eight == 0:
-            for j in range(8):
-                st64(at + 8 * j, 0)
-        else:
-            for j in range(8):
-                st64(at + 8 * j, eight >> 8 * j & 255)
-    for i in range(4):
-        sixteen = ld64(s + S_CAUSE + 8 * i)
-        at = w + W_CAUSE + 128 * i
-        for j in range(16):
-            st64(at + 8 * j, sixteen >> 4 * j & 15)
-
-
-@outline
-def pack_registers(w: int, now: int, least: int) -> None:
-    """Write down when each register will be ready, from cycle `now`; what is ready by `least` is."""
-    for i in range(8):
-        eight = 0
-        causes = 0
-        for j in range(8):
-            at = 64 * i + 8 * j
-            left = ld64(w + W_READY + at) - now
-            if left > least:
-                eight |= (left if left < FAR else FAR) << 8 * j
-                causes |= ld64(w + W_CAUSE + at) << 4 * j
-        st64(w + W_STATE + 8 * i, eight)
-        half = w + W_STATE + S_CAUSE + 8 * (i >> 1)
-        if i & 1:
-            st64(half, ld64(half) | causes << 32)
-        else:
-            st64(half, causes)
 
 
 @inline
@@ -162,57 +69,6 @@ def push_queue(w: int, cycle: int) -> None:
 def later(bits: int, cycles: int) -> int:
     """A bit mask of coming cycles, `cycles` later."""
     return bits >> cycles if cycles < 32 else 0
-
-
-@inline
-def unit_of(word: int, kind: int) -> int:
-    """The units that an instruction needs for itself."""
-    units = UNIT_MEMORY if word & MEMORY else 0
-    if word & FP_UNIT:
-        units |= UNIT_FP
-    if K_MUL <= kind <= K_DIVW or kind == K_DIVU or kind == K_DIVUW:
-        units |= UNIT_MULDIV
-    if kind == K_BRANCH or kind == K_JUMP:
-        units |= UNIT_BRANCH
-    if K_CSR <= kind <= K_TRAP or word & ATOMIC:
-        units |= UNIT_ALONE
-    return units
-
-
-@inline
-def result_latency(p: int, word: int, kind: int) -> tuple[int, int]:
-    """(cycles until the result can be used, what its readers wait for), multiplier and dividers aside."""
-    if kind == K_LOAD:
-        if word & FP_UNIT:
-            return ld64(p + P_FP_LOAD), LOAD_USE
-        return ld64(p + (P_LOAD if word >> SIZE_SHIFT & 3 >= 2 else P_LOAD_NARROW)), LOAD_USE
-    if kind == K_AMO or kind == K_LR:
-        return ld64(p + P_AMO), ATOMIC_WAIT
-    if kind == K_SC:
-        return ld64(p + P_LOAD_NARROW), ATOMIC_WAIT
-    if kind == K_CSR or kind == K_CSR_FLUSH:
-        return ld64(p + P_CSR), CSR
-    if kind == K_JUMP and word >> 16 & 255:  # jalr; a jal's link is an address like any other
-        return ld64(p + P_LINK), BRANCH
-    if kind == K_FP_SHORT:
-        return ld64(p + P_FP_SHORT), FP
-    if kind == K_FP_DOUBLE:
-        return ld64(p + P_FP_DOUBLE), FP
-    if kind == K_FP_SINGLE:
-        return ld64(p + P_FP_SINGLE), FP
-    if kind == K_FP_TO_INT:
-        return ld64(p + P_FP_TO_INT), FP
-    return 1, 0
-
-
-@inline
-def fp_write(kind: int) -> int:
-    """Cycles from issue to the write of a floating-point register by the pipelined units; 0 for others."""
-    if kind == K_FP_DOUBLE:
-        return 5
-    if kind == K_FP_SINGLE:
-        return 4
-    return 3 if kind == K_FP_SHORT else 0
 
 
 @outline
@@ -318,7 +174,6 @@ def run(t: int, d: int, n: int, s: int, entry: int) -> tuple[int, int]:
         at = here
         if width > 1 and slots < width and not (units & units_used) and not ((units | units_used) & UNIT_ALONE):
             at = now
-        issue_from = at
         if available > at:
             wait(w, cause, available - at)
             at = available
@@ -510,18 +365,3 @@ def run(t: int, d: int, n: int, s: int, entry: int) -> tuple[int, int]:
     st64(w + W_STATE + 120, 0)
     return now, ((EF_QUEUE_EMPTY if queue_empty else 0) | (EF_QUEUE_FULL if queue_full else 0)
                  | (EF_RESTARTED if restarted else 0))
-
-
-@inline
-def stored_time(packed: int) -> int:
-    """The inverse of `pending_store`, from cycle 0."""
-    return packed - 8 if packed else EMPTY
-
-
-@inline
-def pending_store(when: int, now: int) -> int:
-    """When a store may go to the cache, for the packed state; 0 for none."""
-    if when <= EMPTY // 2:
-        return 0
-    left = when - now
-    return (left if left > -7 else -7) + 8

@@ -8,6 +8,7 @@ part's own tree, then those of the lower part's.
 from __future__ import annotations
 
 from ..engine.native import inline, outline
+from ..engine.prims import ld64
 
 
 @inline
@@ -35,9 +36,8 @@ def plru_way(state: int, ways: int) -> int:
     return base
 
 
-@outline
-def plru_touch(state: int, ways: int, way: int) -> int:
-    """The state after `way` was used."""
+def plru_touched(state: int, ways: int, way: int) -> int:
+    """The state after `way` was used. Native code takes it from a table (`plru_table`)."""
     low = 0
     while ways > 1:
         lower = lower_part(ways)
@@ -51,3 +51,19 @@ def plru_touch(state: int, ways: int, way: int) -> int:
             state |= bit
             ways = lower
     return state
+
+
+def plru_table(ways: int) -> list[int]:
+    """For each of `ways` (at most 64) ways: the bits of the state that a use keeps, and those that it sets."""
+    table = []
+    for way in range(ways):
+        sets = plru_touched(0, ways, way)
+        table += [plru_touched((1 << 63) - 1, ways, way) & ~sets, sets]
+    return table
+
+
+@inline
+def plru_touch(state: int, table: int, way: int) -> int:
+    """The state after `way` was used, by the `plru_table` at `table`."""
+    at = table + 16 * way
+    return state & ld64(at) | ld64(at + 8)

@@ -26,12 +26,13 @@ from ..engine.prims import ld64, st64
 from .caches import count
 from .events import Event
 from .layout import (
-    CFI_BRANCH, CFI_CALL, CFI_INDIRECT_CALL, CFI_JUMP, CFI_RETURN, D_BHT, D_BTB, D_BTB_EPOCH, D_CFI, D_FALL, D_HALF, D_PACKET,
-    D_DECEIVES_BEFORE, EF_QUEUE_EMPTY, EF_QUEUE_FULL, ENTRY_MISPREDICT, ENTRY_PREDICTED, ENTRY_REDIRECT, ENTRY_SEQUENTIAL, P_BHT_BITS,
-    P_BHT_COUNTER, P_BHT_HASH, P_BHT_HASH_BITS, P_BHT_HISTORY, P_BTB, P_BTB_MATCH, P_BTB_PAGES, P_RAS, RAS_SAME, T_BEFORE_DECEIVES, T_BHT,
-    T_BTB_EPOCH, T_BTB_KEY, T_BTB_KIND, T_BTB_NEXT_PAGE, T_BTB_PAGE, T_BTB_PAGES, T_BTB_PLRU, T_BTB_TARGET,
-    T_BTB_TOUCHED, T_CFI_BUBBLES, T_CFI_PACKET, T_HISTORY, T_HISTORY_BEFORE, T_LAST_END, T_LAST_HALF, T_LAST_PACKET, T_LAST_DECEIVES, T_PARAMS, T_RAS, T_RAS_BEFORE, T_RAS_DEPTH,
-    T_RAS_TOP, T_WRONG_PATH,
+    CFI_BRANCH, CFI_CALL, CFI_INDIRECT_CALL, CFI_JUMP, CFI_RETURN, D_BHT, D_BTB, D_CFI, D_DECEIVES_BEFORE, D_FALL,
+    D_HALF, D_PACKET, EF_QUEUE_EMPTY, EF_QUEUE_FULL, ENTRY_MISPREDICT, ENTRY_PREDICTED, ENTRY_REDIRECT,
+    ENTRY_SEQUENTIAL, FILTER, P_BHT_BITS, P_BHT_COUNTER, P_BHT_HASH, P_BHT_HASH_BITS, P_BHT_HISTORY, P_BTB, P_BTB_MATCH,
+    P_BTB_PAGES, P_BTB_PLRU, P_RAS, RAS_SAME, T_BEFORE_DECEIVES, T_BHT, T_BTB_FILTER, T_BTB_KEY, T_BTB_KIND,
+    T_BTB_NEXT_PAGE, T_BTB_PAGE, T_BTB_PAGES, T_BTB_PLRU, T_BTB_TARGET, T_BTB_TOUCHED, T_BTB_TWICE, T_CFI_BUBBLES,
+    T_CFI_PACKET, T_HISTORY, T_HISTORY_BEFORE, T_LAST_DECEIVES, T_LAST_END, T_LAST_HALF, T_LAST_PACKET, T_PARAMS, T_RAS,
+    T_RAS_BEFORE, T_RAS_DEPTH, T_RAS_TOP, T_WRONG_PATH,
 )
 from .plru import plru_touch, plru_way
 
@@ -41,6 +42,19 @@ BRANCH_MISPREDICTS: Final = int(Event.BRANCH_MISPREDICTS)
 TARGET_MISPREDICTS: Final = int(Event.TARGET_MISPREDICTS)
 FETCH_REDIRECTS: Final = int(Event.FETCH_REDIRECTS)
 PACKET: Final = 4
+
+
+@inline
+def set_key(t: int, entry: int, packet: int) -> None:
+    """Let BTB entry `entry` be for `packet`, or (-1) for none."""
+    old = ld64(t + T_BTB_KEY + 8 * entry)
+    if old != -1:
+        at = t + T_BTB_FILTER + 8 * (old >> 2 & (FILTER - 1))
+        st64(at, ld64(at) - 1)
+    st64(t + T_BTB_KEY + 8 * entry, packet)
+    if packet != -1:
+        at = t + T_BTB_FILTER + 8 * (packet >> 2 & (FILTER - 1))
+        st64(at, ld64(at) + 1)
 
 
 @outline
@@ -53,9 +67,9 @@ def btb_search(t: int, p: int, packet: int) -> int:
             twice = found
             found = i
     if twice >= 0:  # entered twice: that hits once more, and both are dropped
-        st64(t + T_BTB_KEY + 8 * twice, -1)
-        st64(t + T_BTB_KEY + 8 * found, -1)
-        st64(t + T_BTB_EPOCH, ld64(t + T_BTB_EPOCH) + 1)
+        set_key(t, twice, -1)
+        set_key(t, found, -1)
+        st64(t + T_BTB_TWICE, -1)
     return found
 
 
@@ -63,15 +77,14 @@ def btb_search(t: int, p: int, packet: int) -> int:
 def btb_find(t: int, p: int, d: int) -> int:
     """The BTB's entry for the control transfer that ends block `d`, -1 for none."""
     packet = ld64(d + D_PACKET)
-    at = ld64(d + D_BTB)
-    if at >= 0:
-        if ld64(t + T_BTB_KEY + 8 * at) == packet and ld64(d + D_BTB_EPOCH) == ld64(t + T_BTB_EPOCH):
-            return at
-    elif ld64(d + D_BTB_EPOCH) == ld64(t + T_BTB_EPOCH):
+    if ld64(t + T_BTB_FILTER + 8 * (packet >> 2 & (FILTER - 1))) == 0:
         return -1
+    at = ld64(d + D_BTB)
+    if ld64(t + T_BTB_KEY + 8 * at) == packet and ld64(t + T_BTB_TWICE) != packet:
+        return at
     found = btb_search(t, p, packet)
-    st64(d + D_BTB, found)
-    st64(d + D_BTB_EPOCH, ld64(t + T_BTB_EPOCH))
+    if found >= 0:
+        st64(d + D_BTB, found)
     return found
 
 
@@ -80,7 +93,7 @@ def btb_touch(t: int, p: int, entry: int) -> None:
     """`entry` was used."""
     if ld64(t + T_BTB_TOUCHED) != entry:
         st64(t + T_BTB_TOUCHED, entry)
-        st64(t + T_BTB_PLRU, plru_touch(ld64(t + T_BTB_PLRU), ld64(p + P_BTB), entry))
+        st64(t + T_BTB_PLRU, plru_touch(ld64(t + T_BTB_PLRU), p + P_BTB_PLRU, entry))
 
 
 @inline
@@ -100,7 +113,7 @@ def replace_page(t: int, p: int, register: int, page: int) -> None:
         if ld64(t + T_BTB_KEY + 8 * i) != -1:
             pages = ld64(t + T_BTB_PAGES + 8 * i)
             if pages >> 8 == register or pages & 255 == register:
-                st64(t + T_BTB_KEY + 8 * i, -1)
+                set_key(t, i, -1)
 
 
 @inline
@@ -130,11 +143,10 @@ def btb_update(t: int, p: int, packet: int, kind: int, entry: int, target: int) 
         replace_page(t, p, theirs, target_page)
     if entry < 0:
         entry = plru_way(ld64(t + T_BTB_PLRU), ld64(p + P_BTB))
-    st64(t + T_BTB_KEY + 8 * entry, packet)
+    set_key(t, entry, packet)
     st64(t + T_BTB_TARGET + 8 * entry, target)
     st64(t + T_BTB_KIND + 8 * entry, kind)
     st64(t + T_BTB_PAGES + 8 * entry, mine << 8 | theirs)
-    st64(t + T_BTB_EPOCH, ld64(t + T_BTB_EPOCH) + 1)
     btb_touch(t, p, entry)
 
 
@@ -305,13 +317,13 @@ def starve(t: int, how: int, target: int, inside: bool) -> None:
     kind = end << 1 | ld64(t + T_LAST_HALF)
     if how == ENTRY_SEQUENTIAL:
         if inside or end != CFI_BRANCH:
-            st64(t + T_BTB_KEY, -1)
-            st64(t + T_BTB_EPOCH, ld64(t + T_BTB_EPOCH) + 1)
+            set_key(t, 0, -1)
             btb_touch(t, p, 0)
     elif how == ENTRY_PREDICTED:
         btb_update(t, p, packet, kind, btb_search(t, p, packet), target)
     elif how == ENTRY_REDIRECT:
         btb_update(t, p, packet, kind, -1, target)
+        st64(t + T_BTB_TWICE, packet)
 
 
 @outline
@@ -331,8 +343,7 @@ def check_stale_packet(t: int, p: int, d: int) -> None:
         where = ld64(t + (T_BEFORE_DECEIVES if same else T_LAST_DECEIVES))
     if where >> (ld64(t + T_BTB_KIND + 8 * entry) & 1) & 1:
         for i in range(ld64(p + P_BTB)):
-            st64(t + T_BTB_KEY + 8 * i, -1)
-        st64(t + T_BTB_EPOCH, ld64(t + T_BTB_EPOCH) + 1)
+            set_key(t, i, -1)
         st64(t + T_WRONG_PATH, 1)
 
 

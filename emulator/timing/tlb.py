@@ -23,9 +23,8 @@ from ..engine.riscv import PTE_R, PTE_V, PTE_X, SATP_MODE_SHIFT, SATP_PPN
 from .caches import HIT, MISS_DIRTY, l1d_access
 from .layout import (
     B_PLRU, B_PPN, B_SUPER_BASE, B_SUPER_PLRU, B_SUPER_PPN, B_SUPER_SIZE, B_TAG, B_VALID, C_MISS, C_MISS_DIRTY, P_DTLB,
-    P_ITLB, P_L1D,
-    T_DATA_PAGE, T_DTLB, T_FETCH_PAGE, T_ITLB, T_PARAMS, T_WALK_KEY, T_WALK_PLRU, WALK_CACHE, X_ENTRIES, X_LEVEL,
-    X_SECTOR_BITS, X_SUPERPAGES, X_WALK,
+    P_ITLB, P_L1D, P_WALK_PLRU, T_DATA_PAGE, T_DTLB, T_FETCH_PAGE, T_ITLB, T_PARAMS, T_WALK_KEY, T_WALK_PLRU,
+    WALK_CACHE, X_ENTRIES, X_LEVEL, X_PLRU, X_SECTOR_BITS, X_SUPERPAGES, X_SUPER_PLRU, X_WALK,
 )
 from .plru import plru_touch, plru_way
 
@@ -41,7 +40,7 @@ def lookup(tlb: int, x: int, page: int) -> int:
     entries = ld64(x + X_ENTRIES)
     for i in range(entries):
         if ld64(tlb + B_TAG + 8 * i) == sector:
-            st64(tlb + B_PLRU, plru_touch(ld64(tlb + B_PLRU), entries, i))
+            st64(tlb + B_PLRU, plru_touch(ld64(tlb + B_PLRU), x + X_PLRU, i))
             if ld64(tlb + B_VALID + 8 * i) >> part & 1:
                 return ld64(tlb + B_PPN + 8 * (8 * i + part))
             break
@@ -49,7 +48,7 @@ def lookup(tlb: int, x: int, page: int) -> int:
     for i in range(supers):
         base = ld64(tlb + B_SUPER_BASE + 8 * i)
         if base >= 0 and 0 <= page - base < ld64(tlb + B_SUPER_SIZE + 8 * i):
-            st64(tlb + B_SUPER_PLRU, plru_touch(ld64(tlb + B_SUPER_PLRU), supers, i))
+            st64(tlb + B_SUPER_PLRU, plru_touch(ld64(tlb + B_SUPER_PLRU), x + X_SUPER_PLRU, i))
             return ld64(tlb + B_SUPER_PPN + 8 * i) + page - base
     return NO_FRAME
 
@@ -87,24 +86,25 @@ def refill(tlb: int, x: int, page: int, frame: int, size: int) -> None:
         st64(tlb + B_VALID + 8 * way, 0)
     st64(tlb + B_VALID + 8 * way, ld64(tlb + B_VALID + 8 * way) | 1 << part)
     st64(tlb + B_PPN + 8 * (8 * way + part), frame)
-    st64(tlb + B_PLRU, plru_touch(ld64(tlb + B_PLRU), entries, way))  # the access is tried again, and hits
+    st64(tlb + B_PLRU, plru_touch(ld64(tlb + B_PLRU), x + X_PLRU, way))  # the access is tried again, and hits
 
 
 @inline
 def walk_cached(t: int, at: int) -> bool:
     """Whether the walker has the pointer at physical address `at`; if not, it has now."""
     state = ld64(t + T_WALK_PLRU)
+    table = ld64(t + T_PARAMS) + P_WALK_PLRU
     free = -1
     for i in range(WALK_CACHE):
         key = ld64(t + T_WALK_KEY + 8 * i)
         if key == at:
-            st64(t + T_WALK_PLRU, plru_touch(state, WALK_CACHE, i))
+            st64(t + T_WALK_PLRU, plru_touch(state, table, i))
             return True
         if key == -1 and free < 0:
             free = i
     way = free if free >= 0 else plru_way(state, WALK_CACHE)
     st64(t + T_WALK_KEY + 8 * way, at)
-    st64(t + T_WALK_PLRU, plru_touch(state, WALK_CACHE, way))
+    st64(t + T_WALK_PLRU, plru_touch(state, table, way))
     return False
 
 

@@ -14,17 +14,17 @@ from __future__ import annotations
 from typing import Final
 
 from ..engine.layout import M_ENV, M_HART
-from ..engine.native import inline, outline
+from ..engine.native import outline
 from ..engine.prims import ld16, ld64, st64
 from .blocks import bht_part, code_at, end_kind
 from .caches import HIT, l1i_access
 from .decode import WIDE, decode, signed
 from .fetch import fetch_translation
 from .layout import (
-    CFI_BRANCH, CFI_CALL, CFI_INDIRECT, CFI_INDIRECT_CALL, CFI_JUMP, CFI_NONE, CFI_RETURN, C_LINE_BITS, D_FALL, D_OPS,
-    D_COUNT, D_TARGET, D_WRONG_FALL, D_WRONG_TAKEN, O_PC, O_SIZE, P_L1I, T_HISTORY, T_PARAMS, T_STATE,
+    CFI_BRANCH, CFI_CALL, CFI_INDIRECT, CFI_INDIRECT_CALL, CFI_JUMP, CFI_NONE, CFI_RETURN, C_LINE_BITS, D_COUNT, D_FALL,
+    D_OPS, D_TARGET, D_WRONG_FALL, D_WRONG_TAKEN, O_PC, O_SIZE, P_L1I, T_HISTORY, T_PARAMS, T_STATE,
 )
-from .pipeline import S_FETCHED, field
+from .packed import S_FETCHED, field
 from .predictor import bht_index, predicts_taken, ras_head, ras_pop, ras_push
 
 FARTHEST: Final = 7
@@ -36,7 +36,8 @@ def jump_target(insn: int, pc: int) -> int:
     """Where a branch or direct jump at `pc` goes when taken."""
     if insn & 3 == 3:
         if insn & 0x7F == 0x6F:
-            imm = (insn >> 31 & 1) << 20 | (insn >> 12 & 0xFF) << 12 | (insn >> 20 & 1) << 11 | (insn >> 21 & 0x3FF) << 1
+            imm = ((insn >> 31 & 1) << 20 | (insn >> 12 & 0xFF) << 12 | (insn >> 20 & 1) << 11
+                   | (insn >> 21 & 0x3FF) << 1)
             return pc + signed(imm, 21)
         imm = (insn >> 31 & 1) << 12 | (insn >> 7 & 1) << 11 | (insn >> 25 & 0x3F) << 5 | (insn >> 8 & 0xF) << 1
         return pc + signed(imm, 13)
@@ -112,10 +113,17 @@ def follow(m: int, t: int, start: int, cycles: int) -> None:
     line = -1
     packet = -1
     va = start
+    page = -1
+    host = 0
     while True:
-        insn = read_code(m, va)
-        if insn == 0:
-            return
+        if va >> 12 != page:
+            page = va >> 12
+            host = code_at(m, ld64(m + M_HART), env, va & ~0xFFF)
+            if host == 0:
+                return
+        insn = ld16(host + (va & 0xFFF))
+        if insn & 3 == 3:
+            insn = read_code(m, va) if va & 0xFFF == 0xFFE else insn | ld16(host + (va & 0xFFF) + 2) << 16
         word, _ = decode(insn)
         end = va + (4 if word & WIDE else 2)
         last = end - 2 & ~3

@@ -50,6 +50,9 @@ EDGES = 1 << 18
 STATES = 1 << 16
 OPS = 1 << 21
 BLOCKS = 1 << 18
+UNKNOWN = ((T_BTB_KEY, MAX_BTB), (T_BTB_PAGE, MAX_PAGES), (T_WALK_KEY, WALK_CACHE), (T_BTB_TOUCHED, 1), (T_BTB_TWICE, 1),
+           (T_CFI_PACKET, 1), (T_DATA_PAGE, 1), (T_FETCHED, 1), (T_FETCH_PAGE, 1), (T_STORE_A, 1), (T_STORE_B, 1))
+"""Words of a hart's state that are -1 after reset, and how many of each."""
 MARGIN = 64
 """Edges and states kept free: what may still be made after a pool was found full."""
 
@@ -122,9 +125,7 @@ class Model:
                                    (T_HITS, _address(self._hits[hart])), (T_POOL, _address(self._pool)),
                                    (T_HART, self._engine.hart_block[hart])):
                 self._set(hart, field, address)
-            for field, count in ((T_BTB_KEY, MAX_BTB), (T_BTB_PAGE, MAX_PAGES), (T_WALK_KEY, WALK_CACHE),
-                                 (T_BTB_TOUCHED, 1), (T_BTB_TWICE, 1), (T_CFI_PACKET, 1), (T_DATA_PAGE, 1), (T_FETCHED, 1),
-                                 (T_FETCH_PAGE, 1), (T_STORE_A, 1), (T_STORE_B, 1)):
+            for field, count in UNKNOWN:
                 self._fill(hart, field, count, -1)
             for tlb_at in (T_ITLB, T_DTLB):
                 self._fill(hart, tlb_at + B_TAG, (B_VALID - B_TAG) // 8, -1)

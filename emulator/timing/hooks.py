@@ -17,6 +17,8 @@ debugger that splits a block changes nothing.
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..engine.abi import ENV_GPR
 from ..engine.clock import spend_cycles
 from ..engine.layout import (
@@ -30,18 +32,23 @@ from .automaton import begin_key, find, intern, state
 from .blocks import describe, scan
 from .caches import l1i_clear
 from .decode import K_SFENCE, MEMORY
+from .events import Event
 from .fetch import fetch_block
 from .layout import (
     CFI_BRANCH, CFI_NONE, CFI_RETURN, D_CFI, D_COUNT, D_DECEIVES, D_DECEIVES_BEFORE, D_EDGE, D_FALL, D_FIRST_HOOKED,
-    D_HALF, D_OPS, D_PACKET, EF_RESTARTED, END_FENCE_I, ENTRY_FLUSH, ENTRY_MISPREDICT, ENTRY_SEQUENTIAL, E_CYCLES,
-    E_FLAGS, E_KEY, E_NEXT, E_NUMBER, O_NEXT, O_PC, O_SIZE, O_WORD, STALLS, T_BEFORE_DECEIVES, T_ENTRY, T_EVENT_COUNT,
-    T_FETCHED, T_FETCH_COUNT, T_FETCH_PAGE, T_HART, T_HITS, T_KEY, T_LAST_DECEIVES, T_LAST_END, T_LAST_HALF,
-    T_LAST_PACKET, T_NEXT_OP, T_PENDING, T_SCRATCH, T_SHORT_STALLS, T_STATE, T_WRONG_PATH, W_STALLS, W_STATE,
+    D_HALF, D_OPS, D_PACKET, EF_REPLAYS, EF_RESTARTED, END_FENCE_I, ENTRY_FLUSH, ENTRY_MISPREDICT, ENTRY_SEQUENTIAL,
+    E_CYCLES, E_FLAGS, E_KEY, E_NEXT, E_NUMBER, O_NEXT, O_PC, O_SIZE, O_WORD, STALLS, T_BEFORE_DECEIVES, T_ENTRY,
+    T_EVENTS, T_EVENT_COUNT, T_FETCHED, T_FETCH_COUNT, T_FETCH_PAGE, T_HART, T_HITS, T_KEY, T_LAST_DECEIVES, T_LAST_END,
+    T_LAST_HALF, T_LAST_PACKET, T_NEXT_OP, T_PENDING, T_SCRATCH, T_SHORT_STALLS, T_STATE, T_WRONG_PATH, W_STALLS,
+    W_STATE,
 )
 from .pipeline import run
 from .predictor import resolve
 from .tlb import clear_page, clear_tlbs
 from .wrongpath import run_astray
+
+
+REPLAYS: Final = int(Event.REPLAYS)
 
 
 @inline
@@ -56,6 +63,8 @@ def finish(t: int, m: int, d: int, target: int) -> int:
     st64(hits, ld64(hits) + 1)
     if ld64(e + E_FLAGS) & EF_RESTARTED:
         st64(t + T_WRONG_PATH, 0)
+        replays = ld64(t + T_EVENTS) + 8 * REPLAYS
+        st64(replays, ld64(replays) + (ld64(e + E_FLAGS) >> EF_REPLAYS))
     end = ld64(d + D_CFI)
     entry_kind = ENTRY_SEQUENTIAL
     if end != CFI_NONE:

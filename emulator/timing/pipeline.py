@@ -27,11 +27,11 @@ from .decode import (
     WIDE, WRITES_X,
 )
 from .layout import (
-    D_OPS, EF_QUEUE_EMPTY, EF_QUEUE_FULL, EF_RESTARTED, ENTRY_FLUSH, ENTRY_MISPREDICT, ENTRY_REDIRECT, EV_DIRTY,
-    EV_FETCH_TLB, EV_FIRST_DIRTY, EV_MATCH_A, EV_MATCH_B, EV_MMIO, EV_STALL, EV_TLB, O_PC, O_SIZE, O_WORD, P_FENCE,
-    P_FENCE_I, P_MISPREDICT, P_MUL_LATENCY, P_MUL_PIPELINED, P_QUEUE, P_REDIRECT, P_REFETCH, P_REPLAY, P_SFENCE,
-    P_STORE_REPLAY, P_WIDTH, QUEUE, STALLS, T_EVENT_COUNT, T_EVENT_LIST, T_FETCH_COUNT, T_PARAMS, T_SCRATCH, W_CAUSE,
-    W_QUEUE, W_READY, W_STALLS, W_STATE,
+    D_OPS, EF_QUEUE_EMPTY, EF_QUEUE_FULL, EF_REPLAYS, EF_RESTARTED, ENTRY_FLUSH, ENTRY_MISPREDICT, ENTRY_REDIRECT,
+    EV_DIRTY, EV_FETCH_TLB, EV_FIRST_DIRTY, EV_MATCH_A, EV_MATCH_B, EV_MMIO, EV_STALL, EV_TLB, O_PC, O_SIZE, O_WORD,
+    P_FENCE, P_FENCE_I, P_MISPREDICT, P_MUL_LATENCY, P_MUL_PIPELINED, P_QUEUE, P_REDIRECT, P_REFETCH, P_REPLAY,
+    P_SFENCE, P_STORE_REPLAY, P_WIDTH, QUEUE, STALLS, T_EVENT_COUNT, T_EVENT_LIST, T_FETCH_COUNT, T_PARAMS, T_SCRATCH,
+    W_CAUSE, W_QUEUE, W_READY, W_STALLS, W_STATE,
 )
 from .units import (
     ATOMIC_WAIT, BRANCH, CSR, FENCE, FETCH, FP, L1D, L1I, MMIO, MUL_DIV, STORE_WAIT, TLB, TRAP, UNIT_ALONE, UNIT_MULDIV,
@@ -102,6 +102,7 @@ def run(t: int, d: int, n: int, s: int, entry: int) -> tuple[int, int]:
     queue_full = flags & SF_QUEUE_FULL
     blocked = 2 if flags & SF_BLOCKED_TWICE else 1 if flags & SF_BLOCKED else 0
     restarted = 0
+    replays = 0
     fetched = field(s, S_FETCHED) - 128
     fetch_cause = field(s, S_FETCH_CAUSE)
     slots = field(s, S_SLOTS)
@@ -248,6 +249,7 @@ def run(t: int, d: int, n: int, s: int, entry: int) -> tuple[int, int]:
                 at = fdiv
         if replayed:
             restarted = 1
+            replays += 1
             if wide and pc & 2:
                 at += 1
                 fetched = at - 2
@@ -364,4 +366,4 @@ def run(t: int, d: int, n: int, s: int, entry: int) -> tuple[int, int]:
     st64(w + W_STATE + 112, queue)
     st64(w + W_STATE + 120, 0)
     return now, ((EF_QUEUE_EMPTY if queue_empty else 0) | (EF_QUEUE_FULL if queue_full else 0)
-                 | (EF_RESTARTED if restarted else 0))
+                 | (EF_RESTARTED if restarted else 0) | replays << EF_REPLAYS)

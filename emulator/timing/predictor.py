@@ -29,10 +29,10 @@ from .layout import (
     CFI_BRANCH, CFI_CALL, CFI_INDIRECT_CALL, CFI_JUMP, CFI_RETURN, D_BHT, D_BTB, D_CFI, D_DECEIVES_BEFORE, D_FALL,
     D_HALF, D_PACKET, EF_QUEUE_EMPTY, EF_QUEUE_FULL, ENTRY_MISPREDICT, ENTRY_PREDICTED, ENTRY_REDIRECT,
     ENTRY_SEQUENTIAL, FILTER, P_BHT_BITS, P_BHT_COUNTER, P_BHT_HASH, P_BHT_HASH_BITS, P_BHT_HISTORY, P_BTB, P_BTB_MATCH,
-    P_BTB_PAGES, P_BTB_PLRU, P_RAS, RAS_SAME, T_BEFORE_DECEIVES, T_BHT, T_BTB_FILTER, T_BTB_KEY, T_BTB_KIND,
-    T_BTB_NEXT_PAGE, T_BTB_PAGE, T_BTB_PAGES, T_BTB_PLRU, T_BTB_TARGET, T_BTB_TOUCHED, T_BTB_TWICE, T_CFI_BUBBLES,
-    T_CFI_PACKET, T_HISTORY, T_HISTORY_BEFORE, T_LAST_DECEIVES, T_LAST_END, T_LAST_HALF, T_LAST_PACKET, T_PARAMS, T_RAS,
-    T_RAS_BEFORE, T_RAS_DEPTH, T_RAS_TOP, T_WRONG_PATH,
+    P_BTB_PAGES, P_BTB_PLRU, P_RAS, RAS_SAME, T_BEFORE_DECEIVES, T_BHT, T_BTB_FILTER, T_BTB_KEY, T_BTB_KIND, T_BTB_LATE,
+    T_BTB_LATE_ENTRY, T_BTB_LATE_KIND, T_BTB_LATE_TARGET, T_BTB_NEXT_PAGE, T_BTB_PAGE, T_BTB_PAGES, T_BTB_PLRU,
+    T_BTB_TARGET, T_BTB_TOUCHED, T_BTB_TWICE, T_CFI_BUBBLES, T_CFI_PACKET, T_HISTORY, T_HISTORY_BEFORE, T_LAST_DECEIVES,
+    T_LAST_END, T_LAST_HALF, T_LAST_PACKET, T_PARAMS, T_RAS, T_RAS_BEFORE, T_RAS_DEPTH, T_RAS_TOP, T_WRONG_PATH,
 )
 from .plru import plru_touch, plru_way
 
@@ -152,8 +152,21 @@ def btb_update(t: int, p: int, packet: int, kind: int, entry: int, target: int) 
 
 @inline
 def enter(t: int, p: int, d: int, entry: int, target: int) -> None:
-    """`btb_update` for the control transfer that ends block `d`."""
-    btb_update(t, p, ld64(d + D_PACKET), ld64(d + D_CFI) << 1 | ld64(d + D_HALF), entry, target)
+    """Enter the control transfer that ends block `d`: after the next packet, the target's, has been looked up."""
+    settle_late(t, p)
+    st64(t + T_BTB_LATE, ld64(d + D_PACKET))
+    st64(t + T_BTB_LATE_KIND, ld64(d + D_CFI) << 1 | ld64(d + D_HALF))
+    st64(t + T_BTB_LATE_ENTRY, entry)
+    st64(t + T_BTB_LATE_TARGET, target)
+
+
+@inline
+def settle_late(t: int, p: int) -> None:
+    """Make the update that is under way, if there is one."""
+    packet = ld64(t + T_BTB_LATE)
+    if packet != -1:
+        st64(t + T_BTB_LATE, -1)
+        btb_update(t, p, packet, ld64(t + T_BTB_LATE_KIND), ld64(t + T_BTB_LATE_ENTRY), ld64(t + T_BTB_LATE_TARGET))
 
 
 @inline
@@ -237,6 +250,7 @@ def resolve_branch(t: int, p: int, d: int, flags: int, adjacent: bool, target: i
     index = bht_index(p, ld64(d + D_BHT), history)
     predicted = predicts_taken(t, p, index)
     entry = btb_find(t, p, d)
+    settle_late(t, p)
     learn(t, p, index, taken)
     st64(t + T_HISTORY_BEFORE, ld64(t + T_HISTORY))
     st64(t + T_RAS_BEFORE, RAS_SAME)
@@ -269,6 +283,7 @@ def resolve_jump(t: int, p: int, d: int, flags: int, adjacent: bool, target: int
     count(t, JUMPS)
     kind = ld64(d + D_CFI)
     entry = btb_find(t, p, d)
+    settle_late(t, p)
     astray = ld64(t + T_WRONG_PATH)
     outcome = ENTRY_MISPREDICT
     if entry >= 0:
@@ -312,6 +327,7 @@ def starve(t: int, how: int, target: int, inside: bool) -> None:
     `inside`: the instruction in front is not the last one of a block.
     """
     p = ld64(t + T_PARAMS)
+    settle_late(t, p)
     end = ld64(t + T_LAST_END)
     packet = ld64(t + T_LAST_PACKET)
     kind = end << 1 | ld64(t + T_LAST_HALF)
@@ -355,6 +371,8 @@ def resolve(t: int, d: int, flags: int, target: int) -> int:
     # The packet fetched directly in front: what it did to history and return stack is not yet to be seen.
     adjacent = (ld64(t + T_CFI_PACKET) == packet - PACKET and ld64(t + T_CFI_BUBBLES) == 0
                 and flags & EF_QUEUE_FULL == 0)
+    if packet != ld64(t + T_BTB_LATE_TARGET) & ~3 or flags & EF_QUEUE_FULL:
+        settle_late(t, p)
     if flags & EF_QUEUE_FULL:
         check_stale_packet(t, p, d)
     if ld64(d + D_CFI) == CFI_BRANCH:

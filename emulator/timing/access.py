@@ -22,7 +22,7 @@ from .events import Event
 from .layout import (
     C_LINE_BITS, C_MISS, C_MISS_DIRTY, C_SETS, D_OPS, EV_DIRTY, EV_FIRST_DIRTY, EV_MATCH_A, EV_MATCH_B, EV_MMIO,
     EV_OPERAND, EV_STALL, EV_TLB, MAX_EVENTS, O_IMM, O_SIZE, P_DIV_BASE, P_DIV_SIGN, P_DTLB, P_FDIV_D, P_FDIV_S,
-    P_FDIV_SPECIAL, P_FSQRT_D, P_FSQRT_S, P_L1D, P_MMIO, P_MUL_BITS, T_DATA_FRAME, T_DATA_PAGE, T_DTLB, T_EVENT_COUNT,
+    P_FDIV_SPECIAL, P_FSQRT_D, P_FSQRT_S, P_L1D, P_MUL_BITS, T_DATA_FRAME, T_DATA_PAGE, T_DTLB, T_EVENT_COUNT,
     T_EVENT_LIST, T_KEY, T_L1D_LATEST, T_PARAMS, T_PENDING, T_STORE_A, T_STORE_A_MASK, T_STORE_B, T_STORE_B_MASK,
 )
 from .tlb import NO_FRAME, lookup, refill, walk
@@ -225,8 +225,7 @@ def note_uncommon(t: int, m: int, op: int, pa: int, store: int, bits: int, cycle
                 cycles += cache_stall(t, outcome)
         else:
             count(t, MMIO_ACCESSES)
-            bits |= EV_STALL | EV_MMIO
-            cycles += ld64(ld64(t + T_PARAMS) + P_MMIO) - 1
+            bits |= EV_MMIO
     if bits:
         note(t, index_of(t, op), bits, cycles)
 

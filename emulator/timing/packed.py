@@ -36,6 +36,7 @@ S_FETCH_CAUSE: Final = 105
 S_SLOTS: Final = 106
 S_UNITS: Final = 107
 S_FP_WRITES: Final = 108  # bit i: a result is written in i cycles (two bytes)
+S_DEVICE: Final = 120  # when the last device access is over
 S_QUEUE: Final = 112  # cycles since the last packets left the queue, up to SETTLED
 SF_FENCE: Final = 1
 SF_LOAD: Final = 2

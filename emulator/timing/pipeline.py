@@ -29,7 +29,7 @@ from .decode import (
 from .layout import (
     D_OPS, EF_QUEUE_EMPTY, EF_QUEUE_FULL, EF_REPLAYS, EF_RESTARTED, ENTRY_FLUSH, ENTRY_MISPREDICT, ENTRY_REDIRECT,
     EV_DIRTY, EV_FETCH_TLB, EV_FIRST_DIRTY, EV_MATCH_A, EV_MATCH_B, EV_MMIO, EV_STALL, EV_TLB, O_PC, O_SIZE, O_WORD,
-    P_FENCE, P_FENCE_I, P_MISPREDICT, P_MUL_LATENCY, P_MUL_PIPELINED, P_QUEUE, P_REDIRECT, P_REFETCH, P_REPLAY,
+    P_FENCE, P_FENCE_I, P_MISPREDICT, P_MMIO, P_MUL_LATENCY, P_MUL_PIPELINED, P_QUEUE, P_REDIRECT, P_REFETCH, P_REPLAY,
     P_SFENCE, P_STORE_REPLAY, P_WIDTH, QUEUE, STALLS, T_EVENT_COUNT, T_EVENT_LIST, T_FETCH_COUNT, T_PARAMS, T_SCRATCH,
     W_CAUSE, W_QUEUE, W_READY, W_STALLS, W_STATE,
 )
@@ -39,8 +39,9 @@ from .units import (
 )
 from .packed import (
     EMPTY, SETTLED, SF_BLOCKED, SF_BLOCKED_TWICE, SF_FENCE, SF_FRESH, SF_HALF, SF_LOAD, SF_QUEUE_EMPTY, SF_QUEUE_FULL,
-    S_FDIV, S_FETCHED, S_FETCH_CAUSE, S_FLAGS, S_FP_WRITES, S_LAST_MEMORY, S_MULDIV, S_MULDIV_RD, S_QUEUE, S_SLOTS,
-    S_STORE_NEW, S_STORE_OLD, S_TAG_WRITE, S_UNITS, field, pack_registers, pending_store, stored_time, unpack_registers,
+    S_DEVICE, S_FDIV, S_FETCHED, S_FETCH_CAUSE, S_FLAGS, S_FP_WRITES, S_LAST_MEMORY, S_MULDIV, S_MULDIV_RD, S_QUEUE,
+    S_SLOTS, S_STORE_NEW, S_STORE_OLD, S_TAG_WRITE, S_UNITS, field, pack_registers, pending_store, stored_time,
+    unpack_registers,
 )
 
 @inline
@@ -89,6 +90,7 @@ def run(t: int, d: int, n: int, s: int, entry: int) -> tuple[int, int]:
     muldiv = field(s, S_MULDIV)
     muldiv_rd = field(s, S_MULDIV_RD)
     fdiv = field(s, S_FDIV)
+    device = field(s, S_DEVICE)
     old = stored_time(field(s, S_STORE_OLD))
     new = stored_time(field(s, S_STORE_NEW))
     tag_write = -field(s, S_TAG_WRITE)
@@ -201,6 +203,9 @@ def run(t: int, d: int, n: int, s: int, entry: int) -> tuple[int, int]:
                 at += 1
             wait(w, FP, at - held)
         memory = word & MEMORY
+        if memory and device > at:  # no access overtakes one to a device
+            wait(w, MMIO, device - at)
+            at = device
         if memory and (fenced or word & RL) or kind == K_FENCE_I:
             earliest = last_memory + ld64(p + P_FENCE) + 1
             if earliest > at:
@@ -282,10 +287,12 @@ def run(t: int, d: int, n: int, s: int, entry: int) -> tuple[int, int]:
                     if new > EMPTY // 2:
                         old = new
                     new = ready
+            if happened & EV_MMIO:
+                device = at + ld64(p + P_MMIO)
             if happened & EV_STALL:
                 now = at + happened_cycles
-                wait(w, TLB if happened & EV_TLB else MMIO if happened & EV_MMIO else L1D, happened_cycles)
-                if not happened & (EV_MMIO | EV_TLB):
+                wait(w, TLB if happened & EV_TLB else L1D, happened_cycles)
+                if not happened & EV_TLB:
                     blocked = 2 if happened & EV_DIRTY else 1
         register = word >> 8 & 255
         if muldiv_op:
@@ -304,7 +311,8 @@ def run(t: int, d: int, n: int, s: int, entry: int) -> tuple[int, int]:
         elif register:
             latency, what = result_latency(p, word, kind)
             if happened & EV_MMIO:
-                latency = 1
+                latency = device - now
+                what = MMIO
             st64(w + W_READY + 8 * register, now + latency)
             st64(w + W_CAUSE + 8 * register, what)
         loaded = word & LOAD
@@ -364,6 +372,6 @@ def run(t: int, d: int, n: int, s: int, entry: int) -> tuple[int, int]:
     st64(w + W_STATE + 96, first)
     st64(w + W_STATE + 104, second)
     st64(w + W_STATE + 112, queue)
-    st64(w + W_STATE + 120, 0)
+    st64(w + W_STATE + 120, device - now if device > now else 0)
     return now, ((EF_QUEUE_EMPTY if queue_empty else 0) | (EF_QUEUE_FULL if queue_full else 0)
                  | (EF_RESTARTED if restarted else 0) | replays << EF_REPLAYS)

@@ -37,15 +37,15 @@ from .fetch import fetch_block
 from .layout import (
     CFI_BRANCH, CFI_NONE, CFI_RETURN, D_CFI, D_COUNT, D_DECEIVES, D_DECEIVES_BEFORE, D_EDGE, D_FALL, D_FIRST_HOOKED,
     D_HALF, D_OPS, D_PACKET, EF_REPLAYS, EF_RESTARTED, END_FENCE_I, ENTRY_FLUSH, ENTRY_MISPREDICT, ENTRY_SEQUENTIAL,
-    E_CYCLES, E_FLAGS, E_KEY, E_NEXT, E_NUMBER, O_NEXT, O_PC, O_SIZE, O_WORD, STALLS, T_BEFORE_DECEIVES, T_ENTRY,
-    T_EVENTS, T_EVENT_COUNT, T_FETCHED, T_FETCH_COUNT, T_FETCH_PAGE, T_HART, T_HITS, T_KEY, T_LAST_DECEIVES, T_LAST_END,
-    T_LAST_HALF, T_LAST_PACKET, T_NEXT_OP, T_PENDING, T_SCRATCH, T_SHORT_STALLS, T_STATE, T_WRONG_PATH, W_STALLS,
-    W_STATE,
+    E_CYCLES, E_FLAGS, E_KEY, E_NEXT, E_NUMBER, O_NEXT, O_PC, O_SIZE, O_WORD, STALLS, T_ASTRAY, T_BEFORE_DECEIVES,
+    T_ENTRY, T_EVENTS, T_EVENT_COUNT, T_FETCHED, T_FETCH_COUNT, T_FETCH_PAGE, T_HART, T_HITS, T_KEY, T_LAST_DECEIVES,
+    T_LAST_END, T_LAST_HALF, T_LAST_PACKET, T_NEXT_OP, T_PENDING, T_SCRATCH, T_SHORT_STALLS, T_STATE, T_WRONG_PATH,
+    W_STALLS, W_STATE,
 )
 from .pipeline import run
 from .predictor import resolve
 from .tlb import clear_page, clear_tlbs
-from .wrongpath import run_astray
+from .wrongpath import jump_astray, run_astray
 
 
 REPLAYS: Final = int(Event.REPLAYS)
@@ -70,8 +70,11 @@ def finish(t: int, m: int, d: int, target: int) -> int:
     if end != CFI_NONE:
         if end <= CFI_RETURN:
             entry_kind = resolve(t, d, ld64(e + E_FLAGS), target)
-            if entry_kind == ENTRY_MISPREDICT and end == CFI_BRANCH:
-                run_astray(m, t, d, 1 if target != ld64(d + D_FALL) else 0)
+            if entry_kind == ENTRY_MISPREDICT:
+                if end == CFI_BRANCH:
+                    run_astray(m, t, d, 1 if target != ld64(d + D_FALL) else 0)
+                elif end != CFI_RETURN and ld64(t + T_ASTRAY) != -1:
+                    jump_astray(m, t)
         else:
             settle_end(t, end)
     st64(t + T_LAST_END, end)

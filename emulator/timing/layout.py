@@ -129,6 +129,7 @@ T_STORE_B: Final = _t.take()
 T_STORE_B_MASK: Final = _t.take()
 T_HISTORY: Final = _t.take()  # global branch history
 T_HISTORY_BEFORE: Final = _t.take()  # and before its last shift
+T_ASTRAY: Final = _t.take()  # where fetch went from a jump that went elsewhere, -1 for nowhere in particular
 T_WRONG_PATH: Final = _t.take()  # 1: fetch believes that it is astray, and learns nothing
 T_CFI_PACKET: Final = _t.take()  # fetch packet of the last control transfer,
 T_CFI_BUBBLES: Final = _t.take()  # and how many cycles fetch paused behind it

@@ -50,9 +50,9 @@ EDGES = 1 << 18
 STATES = 1 << 16
 OPS = 1 << 21
 BLOCKS = 1 << 18
-UNKNOWN = ((T_BTB_KEY, MAX_BTB), (T_BTB_PAGE, MAX_PAGES), (T_WALK_KEY, WALK_CACHE), (T_BTB_TOUCHED, 1), (T_BTB_TWICE, 1),
-           (T_BTB_LATE, 1), (T_CFI_PACKET, 1), (T_DATA_PAGE, 1), (T_FETCHED, 1), (T_FETCH_PAGE, 1), (T_STORE_A, 1),
-           (T_STORE_B, 1))
+UNKNOWN = ((T_BTB_KEY, MAX_BTB), (T_BTB_PAGE, MAX_PAGES), (T_WALK_KEY, WALK_CACHE), (T_BTB_TOUCHED, 1),
+           (T_BTB_TWICE, 1), (T_BTB_LATE, 1), (T_CFI_PACKET, 1), (T_DATA_PAGE, 1), (T_FETCHED, 1), (T_FETCH_PAGE, 1),
+           (T_STORE_A, 1), (T_STORE_B, 1))
 """Words of a hart's state that are -1 after reset, and how many of each."""
 MARGIN = 64
 """Edges and states kept free: what may still be made after a pool was found full."""

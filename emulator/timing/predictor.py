@@ -29,10 +29,11 @@ from .layout import (
     CFI_BRANCH, CFI_CALL, CFI_INDIRECT_CALL, CFI_JUMP, CFI_RETURN, D_BHT, D_BTB, D_CFI, D_DECEIVES_BEFORE, D_FALL,
     D_HALF, D_PACKET, EF_QUEUE_EMPTY, EF_QUEUE_FULL, ENTRY_MISPREDICT, ENTRY_PREDICTED, ENTRY_REDIRECT,
     ENTRY_SEQUENTIAL, FILTER, P_BHT_BITS, P_BHT_COUNTER, P_BHT_HASH, P_BHT_HASH_BITS, P_BHT_HISTORY, P_BTB, P_BTB_MATCH,
-    P_BTB_PAGES, P_BTB_PLRU, P_RAS, RAS_SAME, T_BEFORE_DECEIVES, T_BHT, T_BTB_FILTER, T_BTB_KEY, T_BTB_KIND, T_BTB_LATE,
-    T_BTB_LATE_ENTRY, T_BTB_LATE_KIND, T_BTB_LATE_TARGET, T_BTB_NEXT_PAGE, T_BTB_PAGE, T_BTB_PAGES, T_BTB_PLRU,
-    T_BTB_TARGET, T_BTB_TOUCHED, T_BTB_TWICE, T_CFI_BUBBLES, T_CFI_PACKET, T_HISTORY, T_HISTORY_BEFORE, T_LAST_DECEIVES,
-    T_LAST_END, T_LAST_HALF, T_LAST_PACKET, T_PARAMS, T_RAS, T_RAS_BEFORE, T_RAS_DEPTH, T_RAS_TOP, T_WRONG_PATH,
+    P_BTB_PAGES, P_BTB_PLRU, P_RAS, RAS_SAME, T_ASTRAY, T_BEFORE_DECEIVES, T_BHT, T_BTB_FILTER, T_BTB_KEY, T_BTB_KIND,
+    T_BTB_LATE, T_BTB_LATE_ENTRY, T_BTB_LATE_KIND, T_BTB_LATE_TARGET, T_BTB_NEXT_PAGE, T_BTB_PAGE, T_BTB_PAGES,
+    T_BTB_PLRU, T_BTB_TARGET, T_BTB_TOUCHED, T_BTB_TWICE, T_CFI_BUBBLES, T_CFI_PACKET, T_HISTORY, T_HISTORY_BEFORE,
+    T_LAST_DECEIVES, T_LAST_END, T_LAST_HALF, T_LAST_PACKET, T_PARAMS, T_RAS, T_RAS_BEFORE, T_RAS_DEPTH, T_RAS_TOP,
+    T_WRONG_PATH,
 )
 from .plru import plru_touch, plru_way
 
@@ -286,6 +287,7 @@ def resolve_jump(t: int, p: int, d: int, flags: int, adjacent: bool, target: int
     settle_late(t, p)
     astray = ld64(t + T_WRONG_PATH)
     outcome = ENTRY_MISPREDICT
+    guess = -1
     if entry >= 0:
         guess = ld64(t + T_BTB_TARGET + 8 * entry)
         if kind == CFI_RETURN:
@@ -304,6 +306,7 @@ def resolve_jump(t: int, p: int, d: int, flags: int, adjacent: bool, target: int
             enter(t, p, d, -1, target)
     if outcome == ENTRY_MISPREDICT:
         count(t, TARGET_MISPREDICTS)
+        st64(t + T_ASTRAY, guess if not astray else -1)
         enter(t, p, d, entry, target)
     st64(t + T_RAS_BEFORE, ras_head(t))
     if astray:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..engine.layout import M_ENV, M_HART
-from ..engine.native import outline
+from ..engine.native import inline, outline
 from ..engine.prims import ld16, ld64, st64
 from .blocks import bht_part, code_at, end_kind
 from .caches import HIT, l1i_access
@@ -22,7 +22,7 @@ from .decode import WIDE, decode, signed
 from .fetch import fetch_translation
 from .layout import (
     CFI_BRANCH, CFI_CALL, CFI_INDIRECT, CFI_INDIRECT_CALL, CFI_JUMP, CFI_NONE, CFI_RETURN, C_LINE_BITS, D_COUNT, D_FALL,
-    D_OPS, D_TARGET, D_WRONG_FALL, D_WRONG_TAKEN, O_PC, O_SIZE, P_L1I, T_HISTORY, T_PARAMS, T_STATE,
+    D_OPS, D_TARGET, D_WRONG_FALL, D_WRONG_TAKEN, O_PC, O_SIZE, P_L1I, T_ASTRAY, T_HISTORY, T_PARAMS, T_STATE,
 )
 from .packed import S_FETCHED, field
 from .predictor import bht_index, predicts_taken, ras_head, ras_pop, ras_push
@@ -83,12 +83,23 @@ def quiet_packets(m: int, t: int, start: int) -> int:
     return (va >> 2) - (start >> 2)
 
 
+@inline
+def packets_ahead(t: int) -> int:
+    """Packets that fetch gets beyond the last block's own last one before it is called back."""
+    packets = -(field(ld64(t + T_STATE), S_FETCHED) - 128)
+    return packets if packets < FARTHEST else FARTHEST
+
+
+@outline
+def jump_astray(m: int, t: int) -> None:
+    """A jump was mispredicted: fetch went to T_ASTRAY."""
+    follow(m, t, ld64(t + T_ASTRAY), packets_ahead(t))
+
+
 @outline
 def run_astray(m: int, t: int, d: int, taken: int) -> None:
     """The conditional branch that ends block `d` was mispredicted: `taken` 1 if it was, so fetch went straight on."""
-    packets = -(field(ld64(t + T_STATE), S_FETCHED) - 128)
-    if packets > FARTHEST:
-        packets = FARTHEST
+    packets = packets_ahead(t)
     at = d + (D_WRONG_FALL if taken else D_WRONG_TAKEN)
     quiet = ld64(at)
     start = ld64(d + D_FALL) if taken else ld64(d + D_TARGET)

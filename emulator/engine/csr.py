@@ -17,11 +17,11 @@ from .abi import (
     ENV_SSCRATCH, ENV_STVAL, ENV_STVEC,
 )
 from .clock import attention, now_at_end, ticks
-from .counters import counter_allowed, read_counter, write_counter, write_inhibit
+from .counters import counter_allowed, read_counter, read_event, write_counter, write_event, write_inhibit
 from .interrupt import refresh_mip
 from .layout import (
-    F_TLB_FLUSH, H_COUNTINHIBIT, H_HPM_EVENT, H_MENVCFG, H_MIP_LINES, H_MIP_SOFT, H_PMP_ADDR, H_PMP_CFG, H_SENVCFG,
-    H_USER_PAGES, MAGIC, M_CS, M_HART, M_HOST_ACCESS, M_MAGIC, M_MPRV_MODE, M_WIDEST,
+    F_TLB_FLUSH, H_COUNTINHIBIT, H_MENVCFG, H_MIP_LINES, H_MIP_SOFT, H_PMP_ADDR, H_PMP_CFG, H_SENVCFG, H_USER_PAGES,
+    MAGIC, M_CS, M_HART, M_HOST_ACCESS, M_MAGIC, M_MPRV_MODE, M_WIDEST,
 )
 from .mmu import fetch_parcel, flush_modes
 from .native import entry, inline
@@ -193,7 +193,7 @@ def read(m: int, h: int, env: int, number: int) -> tuple[bool, int]:
     if CSR_MHPMCOUNTER3 <= number < CSR_MHPMCOUNTER3 + HPM_COUNTERS:
         return True, read_counter(m, h, number - CSR_MCYCLE)
     if CSR_MHPMEVENT3 <= number < CSR_MHPMEVENT3 + HPM_COUNTERS:
-        return True, ld64(h + H_HPM_EVENT + 8 * (number - CSR_MCOUNTINHIBIT))
+        return True, read_event(h, number - CSR_MCOUNTINHIBIT)
     if number == CSR_MHARTID:
         return True, ld64(env + ENV_MHARTID)
     if CSR_MVENDORID <= number <= CSR_MCONFIGPTR:
@@ -260,7 +260,7 @@ def write(m: int, h: int, env: int, number: int, value: int) -> None:
     elif CSR_MHPMCOUNTER3 <= number < CSR_MHPMCOUNTER3 + HPM_COUNTERS:
         write_counter(m, h, number - CSR_MCYCLE, value)
     elif CSR_MHPMEVENT3 <= number < CSR_MHPMEVENT3 + HPM_COUNTERS:
-        st64(h + H_HPM_EVENT + 8 * (number - CSR_MCOUNTINHIBIT), value)
+        write_event(m, h, number - CSR_MCOUNTINHIBIT, value)
     else:
         place = plain(number)
         if place >= 0:

@@ -56,6 +56,8 @@ DEVIATIONS: Final[dict[tuple[str, str], str]] = {
     ("counters", "stopping one counter costs the others nothing"): INHIBITED,
     ("counters", "a stopped counter can be written, and takes a new event"): EVENTS,
     ("counters", "mhpmevent takes an event that is counted, and none else"): EVENTS,
+    ("counters", "mhpmcounter19 to mhpmcounter31 and their events are read-only 0"):
+        "3.1.10: all of them exist; QEMU has the events only",
     ("counters", "mcountinhibit, mcounteren and scounteren have bits for 16 programmable counters"):
         "3.1.11, 3.1.12: bits of counters that do not exist are read-only 0",
     ("interrupts", "priority in M: MEI, MSI, MTI, SEI, SSI, STI"): PRIORITY,

@@ -419,6 +419,19 @@ program:
     csrr    t0, scounteren
     EXPECT(t0, 0x7ffff)
 
+    CHECK("mhpmcounter19 to mhpmcounter31 and their events are read-only 0")
+    li      t1, -1
+    .irp    n, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    csrw    mhpmcounter\n, t1
+    csrr    t0, mhpmcounter\n
+    EXPECT(t0, 0)
+    csrwi   mhpmevent\n, INSTRUCTIONS
+    csrr    t0, mhpmevent\n
+    EXPECT(t0, 0)
+    csrr    t0, hpmcounter\n
+    EXPECT(t0, 0)
+    .endr
+
     CHECK("hpmcounter is mhpmcounter")
     SET_CSR(mhpmevent3, INSTRUCTIONS)
     SET_CSR(mhpmcounter3, 7000)

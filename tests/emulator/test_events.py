@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from emulator.board import Board
@@ -9,8 +11,9 @@ from emulator.engine import layout
 from emulator.engine.counters import NUMBERS
 from emulator.hart import Hart
 from emulator.machine import Machine
+from emulator.pmu import SBI_EVENTS
 from emulator.timing.events import UNTIMED_EVENTS, Event, event_mask
-from tests.helpers.machines import END, machine, run
+from tests.helpers.machines import END, ROOT, machine, run
 
 STORED = [event for event in Event if event is not Event.NONE and event not in UNTIMED_EVENTS]
 """Events that a timing model counts, in words of their own."""
@@ -112,6 +115,15 @@ def test_a_reset_stops_nothing_and_clears_all() -> None:
     assert hart.read_csr("mcountinhibit") == 0 and counters(hart) == [0] * 16
     assert [hart.read_csr(f"mhpmevent{n}") for n in range(3, 19)] == [0] * 16
     assert [made.engine.hart_word(0, layout.H_EVENTS + 8 * event) for event in Event] == [0] * len(Event)
+
+
+def test_the_manual_lists_every_selector_with_the_sbis_names_for_it() -> None:
+    text = (ROOT / "docs/privileged.md").read_text().partition("## Performance counters")[2].partition("\n## ")[0]
+    rows = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in text.splitlines()
+            if re.match(r"\| \d", line)]
+    assert rows == [(str(int(event)), event.name, event.text,
+                     ", ".join(f"`{number:#x}`" for number, ours in SBI_EVENTS.items() if ours is event))
+                    for event in Event]
 
 
 def test_the_arrays_of_a_hart_block_have_room_for_every_event_and_counter() -> None:

@@ -115,7 +115,7 @@ static uint64_t fw_count(const struct pmu *pmu, unsigned n)
     return pmu->count[pmu->fw_event[n - fw_first()]];
 }
 
-/* --- counters that are stopped --- */
+/* --- what is done to counters --- */
 
 static void set_value(struct pmu *pmu, uint64_t set, uint64_t value)
 {

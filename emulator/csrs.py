@@ -18,8 +18,8 @@ _NAMED = {
     0xB00: "mcycle", 0xB02: "minstret", 0xC00: "cycle", 0xC01: "time", 0xC02: "instret",
     0xF11: "mvendorid", 0xF12: "marchid", 0xF13: "mimpid", 0xF14: "mhartid", 0xF15: "mconfigptr",
 }
-_RUNS = ((0x3A0, "pmpcfg", (0, 2)), (0x3B0, "pmpaddr", range(16)), (0x320, "mhpmevent", range(3, 19)),
-         (0xB00, "mhpmcounter", range(3, 19)), (0xC00, "hpmcounter", range(3, 19)))
+_RUNS = ((0x3A0, "pmpcfg", (0, 2)), (0x3B0, "pmpaddr", range(16)), (0x320, "mhpmevent", range(3, 32)),
+         (0xB00, "mhpmcounter", range(3, 32)), (0xC00, "hpmcounter", range(3, 32)))
 
 NAMES: Final[dict[int, str]] = {
     **_NAMED, **{base + i: f"{stem}{i}" for base, stem, indices in _RUNS for i in indices}}

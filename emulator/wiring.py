@@ -13,6 +13,7 @@ from .engine.riscv import SATP_MODES
 from .errors import BoardError
 from .ram import PAGE, SINK_BASE
 from .range import Range
+from .timing.events import UNTIMED_EVENTS, event_mask
 
 if TYPE_CHECKING:
     from .machine import Machine
@@ -29,6 +30,7 @@ def wire(machine: Machine) -> None:
     engine.set_word(layout.M_QUANTUM, board.quantum)
     engine.set_word(layout.M_WIDEST, SATP_MODES[board.mmu])
     engine.set_word(layout.M_CYCLES_PER_TICK, board.clock_hz // board.timebase_hz)
+    engine.set_word(layout.M_EVENTS_SUPPORTED, event_mask(UNTIMED_EVENTS))
     engine.seal_memory()
     taken: list[tuple[Range, str]] = [(part, "memory") for part, _ in ram.regions()]
     for device in machine.devices:

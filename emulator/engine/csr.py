@@ -17,11 +17,11 @@ from .abi import (
     ENV_SSCRATCH, ENV_STVAL, ENV_STVEC,
 )
 from .clock import attention, now_at_end, ticks
-from .counters import counter_allowed, read_counter, write_counter, write_inhibit
+from .counters import counter_allowed, read_counter, read_event, write_counter, write_event, write_inhibit
 from .interrupt import refresh_mip
 from .layout import (
-    F_TLB_FLUSH, H_COUNTINHIBIT, H_HPM_EVENT, H_MENVCFG, H_MIP_LINES, H_MIP_SOFT, H_PMP_ADDR, H_PMP_CFG, H_SENVCFG,
-    H_USER_PAGES, MAGIC, M_CS, M_HART, M_HOST_ACCESS, M_MAGIC, M_MPRV_MODE, M_WIDEST,
+    F_TLB_FLUSH, H_COUNTINHIBIT, H_MENVCFG, H_MIP_LINES, H_MIP_SOFT, H_PMP_ADDR, H_PMP_CFG, H_SENVCFG, H_USER_PAGES,
+    MAGIC, M_CS, M_HART, M_HOST_ACCESS, M_MAGIC, M_MPRV_MODE, M_WIDEST,
 )
 from .mmu import fetch_parcel, flush_modes
 from .native import entry, inline
@@ -33,8 +33,8 @@ from .riscv import (
     CSR_MIDELEG, CSR_MIE, CSR_MINSTRET, CSR_MIP, CSR_MISA, CSR_MSCRATCH, CSR_MSTATUS, CSR_MTVAL, CSR_MTVEC,
     CSR_MVENDORID, CSR_PMPADDR0, CSR_PMPCFG0, CSR_SATP, CSR_SCAUSE, CSR_SCOUNTEREN, CSR_SENVCFG, CSR_SEPC, CSR_SIE,
     CSR_SIP, CSR_SSCRATCH, CSR_SSTATUS, CSR_STVAL, CSR_STVEC, CSR_TDATA1, CSR_TDATA3, CSR_TIME, CSR_TSELECT,
-    DELEGABLE, FS, HPM_COUNTERS, MPP, MPRV, MSTATUS_WRITABLE, MXR, PRV_M, PRV_S, PRV_U, SATP_MODE_SHIFT, SATP_PPN,
-    SATP_SV39, SD, SSIP, SSTATUS_WRITABLE, SUM, SXL_64, S_INTERRUPTS, TSR, TVM, TW, UXL_64,
+    DELEGABLE, FS, HPM_COUNTERS, HPM_REGISTERS, MPP, MPRV, MSTATUS_WRITABLE, MXR, PRV_M, PRV_S, PRV_U, SATP_MODE_SHIFT,
+    SATP_PPN, SATP_SV39, SD, SSIP, SSTATUS_WRITABLE, SUM, SXL_64, S_INTERRUPTS, TSR, TVM, TW, UXL_64,
 )
 from .tracing import trace_csr
 
@@ -44,8 +44,9 @@ OURS = (
     CSR_MENVCFG, CSR_SENVCFG, CSR_MSCRATCH, CSR_MCAUSE, CSR_MTVAL, CSR_SSCRATCH, CSR_SCAUSE, CSR_STVAL,
     *range(CSR_MVENDORID, CSR_MCONFIGPTR + 1), CSR_CYCLE, CSR_TIME, CSR_INSTRET, CSR_MCYCLE, CSR_MINSTRET, CSR_TSELECT,
     *range(CSR_TDATA1, CSR_TDATA3 + 1), *range(CSR_PMPCFG0, CSR_PMPCFG0 + 4), *range(CSR_PMPADDR0, CSR_PMPADDR0 + 16),
-    *range(CSR_HPMCOUNTER3, CSR_HPMCOUNTER3 + 29), *range(CSR_MHPMCOUNTER3, CSR_MHPMCOUNTER3 + 29),
-    *range(CSR_MHPMEVENT3 - 2, CSR_MHPMEVENT3 + 29),  # from 0x321: the engine has two of 1.9.1 there, we none
+    *range(CSR_HPMCOUNTER3, CSR_HPMCOUNTER3 + HPM_REGISTERS),
+    *range(CSR_MHPMCOUNTER3, CSR_MHPMCOUNTER3 + HPM_REGISTERS),
+    *range(CSR_MHPMEVENT3 - 2, CSR_MHPMEVENT3 + HPM_REGISTERS),  # from 0x321: the engine has two of 1.9.1 there
 )
 """Numbers of the CSRs that `access` implements."""
 
@@ -187,13 +188,13 @@ def read(m: int, h: int, env: int, number: int) -> tuple[bool, int]:
         return True, value
     if CSR_PMPADDR0 <= number < CSR_PMPADDR0 + 16:
         return True, ld64(h + H_PMP_ADDR + 8 * (number - CSR_PMPADDR0))
-    if CSR_HPMCOUNTER3 <= number < CSR_HPMCOUNTER3 + HPM_COUNTERS:
+    if CSR_HPMCOUNTER3 <= number < CSR_HPMCOUNTER3 + HPM_REGISTERS:
         index = number - CSR_CYCLE
         return counter_allowed(env, index), read_counter(m, h, index)
-    if CSR_MHPMCOUNTER3 <= number < CSR_MHPMCOUNTER3 + HPM_COUNTERS:
+    if CSR_MHPMCOUNTER3 <= number < CSR_MHPMCOUNTER3 + HPM_REGISTERS:
         return True, read_counter(m, h, number - CSR_MCYCLE)
-    if CSR_MHPMEVENT3 <= number < CSR_MHPMEVENT3 + HPM_COUNTERS:
-        return True, ld64(h + H_HPM_EVENT + 8 * (number - CSR_MCOUNTINHIBIT))
+    if CSR_MHPMEVENT3 <= number < CSR_MHPMEVENT3 + HPM_REGISTERS:
+        return True, read_event(h, number - CSR_MCOUNTINHIBIT)
     if number == CSR_MHARTID:
         return True, ld64(env + ENV_MHARTID)
     if CSR_MVENDORID <= number <= CSR_MCONFIGPTR:
@@ -260,7 +261,7 @@ def write(m: int, h: int, env: int, number: int, value: int) -> None:
     elif CSR_MHPMCOUNTER3 <= number < CSR_MHPMCOUNTER3 + HPM_COUNTERS:
         write_counter(m, h, number - CSR_MCYCLE, value)
     elif CSR_MHPMEVENT3 <= number < CSR_MHPMEVENT3 + HPM_COUNTERS:
-        st64(h + H_HPM_EVENT + 8 * (number - CSR_MCOUNTINHIBIT), value)
+        write_event(m, h, number - CSR_MCOUNTINHIBIT, value)
     else:
         place = plain(number)
         if place >= 0:

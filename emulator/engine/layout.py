@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ..timing.events import Event
 from . import abi
 
 
@@ -44,6 +45,8 @@ MAX_PAGES: Final = 64
 MAX_BREAKS: Final = 256
 INFINITE: Final = 1 << 62
 """A time or an instruction count that is never reached."""
+EVENTS: Final = len(Event)
+"""Words of H_EVENTS, and selectors that exist: the values of `timing.events.Event`."""
 MAGIC: Final = 0x4857_4D41_4348_0001
 """First word of a machine block: what ENV_LINK of one of our engines points to."""
 
@@ -145,6 +148,7 @@ M_TIMING_REDIRECT: Final = _m.take()
 M_TIMING_PENDING: Final = _m.take()
 M_TIMING_WATCHED: Final = _m.take()
 M_WIDEST: Final = _m.take()  # the largest MODE that satp takes
+M_EVENTS_SUPPORTED: Final = _m.take()  # bit n: event n can be counted; see counters
 M_SIZE: Final = _m.size
 
 # --- a hart block ---------------------------------------------------------------------------------
@@ -161,8 +165,6 @@ H_MIP_SOFT: Final = _h.take()  # bits software set: SSIP STIP SEIP
 H_USER_PAGES: Final = _h.take()  # 1: the S-mode TLB holds user pages filled under SUM
 H_SPIN_PC: Final = _h.take()  # WFI that fell through at once: where, and how often in a row
 H_SPIN_COUNT: Final = _h.take()
-H_CYCLE_BASE: Final = _h.take()  # mcycle = clock + base, while it counts; its value while inhibited
-H_INSTRET_BASE: Final = _h.take()
 H_COUNTINHIBIT: Final = _h.take()
 H_MENVCFG: Final = _h.take()
 H_SENVCFG: Final = _h.take()
@@ -171,10 +173,11 @@ H_PMP_ADDR: Final = _h.take(16)
 H_PMP_FIRST: Final = _h.take(16)  # decoded: first and last byte of each entry, first > last when off
 H_PMP_LAST: Final = _h.take(16)
 H_PMP_ACTIVE: Final = _h.take()  # number of entries up to the last that is not off
-H_HPM_EVENT: Final = _h.take(32)
-H_HPM_COUNTER: Final = _h.take(32)
-H_TRAPS: Final = _h.take()
+H_COUNTER_EVENT: Final = _h.take(32)  # of each counter by its number: what it counts; see counters
+H_COUNTER_BASE: Final = _h.take(32)  # its value is this + the event's count, while it counts; this alone while stopped
+H_TRAPS: Final = _h.take()  # traps taken
 H_TIMING: Final = _h.take()  # the timing model's state of this hart, 0 without one
+H_EVENTS: Final = _h.take(EVENTS)  # how often each event happened; those that follow from the clock stay 0
 H_SIZE: Final = _h.size
 
 # --- a translation block's record -----------------------------------------------------------------

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import EngineError
+from ..timing import events
 from . import abi, block, clock, codehook, counters, csr, fpsingle, interrupt, mmu, native, pmp, schedule, tracing, trap
 
 MODULES = (clock, interrupt, pmp, mmu, fpsingle, tracing, codehook, trap, block, counters, csr, schedule)
@@ -37,7 +38,7 @@ class Library:
         self.lib = ctypes.CDLL(str(self.path))
         _check_version(self.lib)
         self.functions = {name: self._resolve(name) for name in abi.FUNCTIONS + abi.CHECKED}
-        self.code = native.load([*MODULES, *devices], notice)
+        self.code = native.load([*MODULES, *devices], notice, constants=(events,))
         self._install_csrs()
 
     def _resolve(self, name: str) -> int:

@@ -117,5 +117,7 @@ CSR_MCONFIGPTR: Final = 0xF15
 
 HPM_COUNTERS: Final = 16
 """Programmable counters: mhpmcounter3 … mhpmcounter18."""
+HPM_REGISTERS: Final = 29
+"""mhpmcounter3 … mhpmcounter31, and their events: those of counters that do not exist are read-only 0."""
 COUNTERS: Final = (1 << (3 + HPM_COUNTERS)) - 1
 """Bits of mcounteren and scounteren that exist: cycle, time, instret and the programmable ones."""

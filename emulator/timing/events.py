@@ -11,7 +11,9 @@ The numbers are part of snapshots and of the mhpmevent selectors: new ones go at
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
+from typing import Final
 
 
 class Event(IntEnum):
@@ -43,6 +45,18 @@ class Event(IntEnum):
     def text(self) -> str:
         """What is counted, in a few words."""
         return _EVENT_TEXTS[self]
+
+
+UNTIMED_EVENTS: Final = (Event.CYCLES, Event.INSTRUCTIONS, Event.TRAPS)
+"""What a machine counts without a timing model."""
+
+
+def event_mask(events: Iterable[Event]) -> int:
+    """`events` as a set of bits, bit n for the event of value n: what `layout.M_EVENTS_SUPPORTED` holds."""
+    mask = 0
+    for event in events:
+        mask |= 1 << event
+    return mask
 
 
 class Stall(IntEnum):

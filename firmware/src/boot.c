@@ -3,6 +3,7 @@
  * The boot hart's way from reset to the next stage. Reads from top to bottom:
  *
  *   who are we      harts_init, platform_init     state of the harts; devices and harts from the device tree
+ *                   pmu_events_init                   what counters can count, from there, too
  *   what may S do   hart_init                     delegation, counters, PMP
  *   what comes next next_stage                    address and mode, from the boot ROM or by default
  *   tell the kernel fdt_reserve                   the firmware's memory, in the device tree
@@ -22,6 +23,7 @@
 #include "ipi.h"
 #include "platform.h"
 #include "pmp.h"
+#include "pmu_events.h"
 #include "sbi.h"
 
 #define DEFAULT_NEXT_ADDR 0x80200000
@@ -103,6 +105,7 @@ _Noreturn void boot_main(uint64_t hart_id, uint64_t tree_addr, const struct dyna
 
     tree_problem = fdt_open(&tree, tree_addr);
     platform_init(tree_problem ? NULL : &tree);
+    pmu_events_init(tree_problem ? NULL : &tree);
     console_init();
     hart_init();
 

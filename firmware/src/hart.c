@@ -5,6 +5,7 @@
 
 #include "csr.h"
 #include "hart.h"
+#include "pmu.h"
 #include "pmp.h"
 #include "trap.h"
 
@@ -35,7 +36,8 @@ void harts_init(void)
 
 static void init_counters(void)
 {
-    csr_try_write(CSR_MCOUNTINHIBIT, 0);
+    pmu_probe();
+    pmu_reset();
     csr_write(mcounteren, ~0UL);
     csr_write(scounteren, 7);           /* cycle, time and instret for U until the kernel decides */
 }

@@ -7,7 +7,7 @@
 #define HART_H
 
 #define MAX_HARTS 8             /* hart ids 0-7; a hart with a higher id sleeps for ever in entry.S */
-#define HART_STACK_SIZE 4096
+#define HART_STACK_SIZE 3072
 #define FATAL_STACK_SIZE 1024   /* for the one report that a hart prints when the firmware itself has trapped */
 
 /* Offsets for assembly; hart.c checks them. */

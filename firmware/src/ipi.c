@@ -7,6 +7,7 @@
 
 #include "csr.h"
 #include "platform.h"
+#include "pmu.h"
 #include "rfence.h"
 
 void ipi_send(struct hart *to, uint32_t what)
@@ -21,7 +22,9 @@ void ipi_receive(void)
 
     platform_clear_msip(hart->id);
     uint32_t what = __atomic_exchange_n(&hart->ipi_pending, 0, __ATOMIC_ACQUIRE);
-    if (what & IPI_S_SOFT)
+    if (what & IPI_S_SOFT) {
+        pmu_count(FW_IPI_RECEIVED);
         csr_set(mip, MIP_SSIP);
+    }
     rfence_receive();
 }

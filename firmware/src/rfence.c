@@ -22,11 +22,20 @@
 #include "hart.h"
 #include "hsm.h"
 #include "ipi.h"
+#include "pmu.h"
 
 #define PAGE_SIZE 4096
 #define MAX_PAGES 64                    /* from here on, one fence of everything is cheaper */
 
 static struct fence_request requests[MAX_HARTS];
+
+static const struct {
+    enum firmware_event sent, received;
+} events[] = {
+    [FENCE_I] = { FW_FENCE_I_SENT, FW_FENCE_I_RECEIVED },
+    [FENCE_VMA] = { FW_SFENCE_VMA_SENT, FW_SFENCE_VMA_RECEIVED },
+    [FENCE_VMA_ASID] = { FW_SFENCE_VMA_ASID_SENT, FW_SFENCE_VMA_ASID_RECEIVED },
+};
 
 static void fence_locally(const struct fence_request *request)
 {
@@ -55,6 +64,7 @@ void rfence_receive(void)
 
     for (unsigned i = 0; from; i++, from >>= 1) {
         if (from & 1) {
+            pmu_count(events[requests[i].kind].received);
             fence_locally(&requests[i]);
             __atomic_fetch_sub(&requests[i].outstanding, 1, __ATOMIC_RELEASE);
         }
@@ -83,6 +93,7 @@ void rfence(uint32_t mask, enum fence_kind kind, uint64_t start, uint64_t size, 
     __asm__ volatile("fence rw, rw" : : : "memory");        /* page tables and code before the fences they call for */
     for (unsigned i = 0; i < MAX_HARTS; i++) {
         if (others >> i & 1) {
+            pmu_count(events[kind].sent);
             __atomic_fetch_or(&harts[i].fence_from, 1u << self->id, __ATOMIC_RELEASE);
             ipi_send(&harts[i], IPI_FENCE);
         }

@@ -5,6 +5,7 @@
 #include "console.h"
 #include "hart.h"
 #include "platform.h"
+#include "pmu.h"
 
 static bool reset_present(void)
 {
@@ -23,6 +24,7 @@ static const struct extension {
     { SBI_EXT_HSM, sbi_hsm, 0 },
     { SBI_EXT_SRST, sbi_srst, reset_present },
     { SBI_EXT_DBCN, sbi_dbcn, console_present },
+    { SBI_EXT_PMU, sbi_pmu, pmu_present },
 };
 
 static const struct extension *find(unsigned long id)

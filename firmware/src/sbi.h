@@ -26,6 +26,9 @@
 #define SBI_ERR_DENIED (-4)
 #define SBI_ERR_INVALID_ADDRESS (-5)
 #define SBI_ERR_ALREADY_AVAILABLE (-6)
+#define SBI_ERR_ALREADY_STARTED (-7)
+#define SBI_ERR_ALREADY_STOPPED (-8)
+#define SBI_ERR_NO_SHMEM (-9)
 
 #define SBI_EXT_LEGACY_FIRST 0x0
 #define SBI_EXT_LEGACY_LAST 0x8
@@ -36,6 +39,7 @@
 #define SBI_EXT_HSM 0x48534d
 #define SBI_EXT_SRST 0x53525354
 #define SBI_EXT_DBCN 0x4442434e
+#define SBI_EXT_PMU 0x504d55
 
 struct sbiret {
     long error;
@@ -45,7 +49,7 @@ struct sbiret {
 /* A call's function id is in a6, its arguments are in a0 to a5. */
 typedef struct sbiret sbi_function(unsigned long fid, const uint64_t args[6]);
 
-sbi_function sbi_base, sbi_time, sbi_ipi, sbi_rfence, sbi_hsm, sbi_srst, sbi_dbcn;
+sbi_function sbi_base, sbi_time, sbi_ipi, sbi_rfence, sbi_hsm, sbi_srst, sbi_dbcn, sbi_pmu;
 
 /* Legacy calls return in a0 only, and their hart masks are in the caller's memory, where they may fault. */
 void sbi_legacy(struct trap_frame *frame);

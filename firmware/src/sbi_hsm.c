@@ -19,6 +19,7 @@
 #include "lock.h"
 #include "platform.h"
 #include "pmp.h"
+#include "pmu.h"
 #include "sbi.h"
 
 enum { HART_START, HART_STOP, HART_GET_STATUS, HART_SUSPEND };
@@ -65,6 +66,7 @@ static _Noreturn void stop(void)
 
     hsm_set_state(hart, HSM_STOP_PENDING);
     csr_write(mie, MIP_MSIP);
+    pmu_reset();
     if (hart_has_sstc())
         csr_write(CSR_STIMECMP, ~0UL);
     csr_write(mip, 0);                  /* what was meant for the supervisor that is gone */

@@ -4,6 +4,7 @@
 #include "hart.h"
 #include "hsm.h"
 #include "ipi.h"
+#include "pmu.h"
 #include "sbi.h"
 
 enum { SEND_IPI };
@@ -13,10 +14,12 @@ void ipi_send_supervisor(uint32_t mask)
     for (unsigned i = 0; i < MAX_HARTS; i++) {
         if (!(mask >> i & 1))
             continue;
-        if (&harts[i] == this_hart())
+        if (&harts[i] == this_hart()) {
             csr_set(mip, MIP_SSIP);
-        else if (hsm_is_awake(&harts[i]))
+        } else if (hsm_is_awake(&harts[i])) {
+            pmu_count(FW_IPI_SENT);
             ipi_send(&harts[i], IPI_S_SOFT);
+        }
     }
 }
 

@@ -9,12 +9,14 @@
 #include "csr.h"
 #include "hart.h"
 #include "platform.h"
+#include "pmu.h"
 #include "sbi.h"
 
 enum { SET_TIMER };
 
 void time_set(uint64_t when)
 {
+    pmu_count(FW_SET_TIMER);
     if (hart_has_sstc()) {
         csr_write(CSR_STIMECMP, when);
         return;

@@ -340,7 +340,7 @@ _Noreturn void test_main(uint64_t tree)
     test_counters();
 
     csr_write(mcounteren, 0);           /* from here on S-mode's reads of the counters trap */
-    harts[0].stack_top -= 2048;         /* and have traps leave its stack alone */
+    harts[0].stack_top -= 1024;         /* and have traps leave its stack alone */
     __asm__ volatile("la t0, 1f\n csrw mepc, t0\n csrc mstatus, %0\n csrs mstatus, %1\n mret\n1:"
                      : : "r"(MSTATUS_MPP), "r"(1UL << MSTATUS_MPP_SHIFT) : "t0", "memory");
     in_supervisor_mode();

@@ -9,6 +9,7 @@
 #include "fdt_reserve.h"
 #include "hart.h"
 #include "memory.h"
+#include "pmu_events.h"
 #include "trap.h"
 
 #define COPY 0x80800000UL               /* in the middle of nothing */
@@ -86,6 +87,10 @@ static void test_good(void)
         return;
     struct found before = survey(&tree);
     check(before.nodes > 4 && before.reservations == 0, "it has nodes, and no reservation");
+    pmu_events_init(&tree);
+    check(pmu_event_counters(GENERAL_CYCLES, 0) == 0x7fff8 && pmu_event_selector(GENERAL_CYCLES, 0) == 1 &&
+              pmu_event_counters(7, 0) == 0,
+          "its counters can count cycles, and no bus cycles");
 
     check(!fdt_reserve(&tree, BASE, SIZE, NEXT), "a reservation is added in place");
     check((uint64_t)tree.base == COPY && reserved(&tree, before.nodes + 2), "with /reserved-memory around it");
@@ -130,6 +135,7 @@ static void read_broken(unsigned *refused, unsigned *read)
     ++*read;
     survey(&tree);
     platform_init(&tree);
+    pmu_events_init(&tree);
     if (!fdt_reserve(&tree, BASE, SIZE, NEXT))
         survey(&tree);
 }

@@ -4,6 +4,7 @@
  * what the specification (v2.0) says. One line per check. Runs with one hart or more; the checks that need a second
  * one are left out where there is none, with a line that says so.
  */
+#include "check.h"
 #include "csr.h"
 #include "paging.h"
 #include "print.h"
@@ -11,7 +12,6 @@
 #include "smp.h"
 #include "trap.h"
 
-#define FIRMWARE 0x80000000UL           /* where S-mode must not get at */
 #define NO_MEMORY 0x01000000UL           /* nothing answers there on the virt board */
 #define NO_HART 63UL
 
@@ -49,7 +49,7 @@ void trap(struct trap_frame *frame, uint64_t scause, uint64_t stval)
     resume_at = 0;
 }
 
-static void check(const char *what, bool good)
+void check(const char *what, bool good)
 {
     print("%s  %s\n", good ? "PASS" : "FAIL", what);
     if (good)
@@ -58,12 +58,12 @@ static void check(const char *what, bool good)
         failed++;
 }
 
-static void section(const char *name)
+void section(const char *name)
 {
     print("-- %s\n", name);
 }
 
-static bool gives(struct sbiret ret, long error, unsigned long value)
+bool gives(struct sbiret ret, long error, unsigned long value)
 {
     bool good = ret.error == error && ret.value == value;
 
@@ -72,7 +72,7 @@ static bool gives(struct sbiret ret, long error, unsigned long value)
     return good;
 }
 
-static bool fails(struct sbiret ret, long error)
+bool fails(struct sbiret ret, long error)
 {
     if (ret.error != error)
         print("      error %ld, value 0x%lx\n", ret.error, ret.value);
@@ -136,7 +136,8 @@ static void test_base(void)
     } extensions[] = {
         { SBI_BASE, "probe finds BASE" }, { SBI_TIME, "probe finds TIME" },     { SBI_IPI, "probe finds IPI" },
         { SBI_HSM, "probe finds HSM" },   { SBI_RFENCE, "probe finds RFENCE" }, { SBI_SRST, "probe finds SRST" },
-        { SBI_DBCN, "probe finds DBCN" }, { 0, "probe finds legacy set_timer" }, { 8, "probe finds legacy shutdown" },
+        { SBI_DBCN, "probe finds DBCN" }, { SBI_PMU, "probe finds PMU" },       { 0, "probe finds legacy set_timer" },
+        { 8, "probe finds legacy shutdown" },
     };
 
     section("BASE");
@@ -215,8 +216,6 @@ static void test_rfence(unsigned long me)
 
 /* --- HSM --- */
 
-enum { STARTED, STOPPED, START_PENDING, STOP_PENDING, SUSPENDED };
-
 static volatile struct {
     bool ran, satp_off, sie_off;
     unsigned long hart;
@@ -243,7 +242,7 @@ static void sleeping_hart(unsigned long hart)
     sbi_hart_stop();
 }
 
-static bool reaches(unsigned long hart, unsigned long status)
+bool reaches(unsigned long hart, unsigned long status)
 {
     struct sbiret ret;
 
@@ -428,6 +427,7 @@ static void test_second_hart(unsigned long me)
     check("a fence for a stopped hart is done at once", gives(sbi_call(SBI_RFENCE, 0, 1, other), SBI_SUCCESS, 0));
     check("an IPI for one is lost", gives(sbi_send_ipi(1, other), SBI_SUCCESS, 0));
     test_remote_fences(other);
+    test_pmu_with(other);
 }
 
 /* --- DBCN --- */
@@ -529,7 +529,7 @@ static void test_legacy(unsigned long me)
 
 /* --- what surrounds the calls --- */
 
-static bool load_faults(unsigned long address)
+bool load_faults(unsigned long address)
 {
     unsigned before = access_faults;
     uint64_t at;
@@ -576,6 +576,7 @@ int main(unsigned long me)
     test_ipi(me);
     test_rfence(me);
     test_hsm(me);
+    test_pmu();
     test_second_hart(me);
     test_dbcn();
     test_legacy(me);

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from emulator.board import Board
 from emulator.stop import Matched, Watchdog
 from tests.helpers.machines import END, ROOT, digest, image, machine
 
@@ -70,6 +71,58 @@ def test_runs_in_between_of_other_machines_change_nothing() -> None:
     while isinstance(made.run(max_insns=5000), Watchdog):
         other.run(max_insns=3000)
     assert digest(made) == outcome("smp-pingpong", 2)
+
+
+COUNTED = """
+        li      t0, 1                   # mhpmcounter3: cycles, 4: instructions, 5: traps
+        csrw    mhpmevent3, t0
+        li      t0, 2
+        csrw    mhpmevent4, t0
+        li      t0, 3
+        csrw    mhpmevent5, t0
+        la      t0, vector
+        csrw    mtvec, t0
+        csrr    s0, mhartid
+        slli    s0, s0, 3
+        li      t0, 0x2004000
+        add     s0, s0, t0              # this hart's mtimecmp
+        li      s2, 0x200bff8
+        ld      t1, 0(s2)
+        sd      t1, 0(s0)
+        li      t0, 0x80
+        csrw    mie, t0
+        csrsi   mstatus, 8
+        li      s1, 40                  # interrupts still to come
+1:      addi    a7, a7, 1
+        bnez    s1, 1b
+        csrci   mstatus, 8
+        csrr    s3, mhpmcounter3
+        csrr    s4, mhpmcounter4
+        csrr    s5, mhpmcounter5
+2:      wfi
+        j       2b
+        .align  4
+vector: ld      t1, 0(s2)
+        addi    t1, t1, 5
+        sd      t1, 0(s0)
+        addi    s1, s1, -1
+        mret
+"""
+
+
+def counted(harts: int, limit: int) -> list[list[int]]:
+    made = machine(COUNTED, Board(harts=harts))
+    while not all(hart.read("s5") for hart in made.harts):
+        made.run(max_insns=limit)
+        assert made.instructions < 10_000_000
+    return [[hart.read(name) for name in ("s3", "s4", "s5")] for hart in made.harts]
+
+
+@pytest.mark.parametrize("harts", [1, 3])
+def test_what_the_counters_count_does_not_depend_on_how_the_machine_is_run(harts: int) -> None:
+    found = [counted(harts, limit) for limit in (100_000, 100_000, 997, 13)]
+    assert all(each == found[0] for each in found)
+    assert all(cycles >= instructions > 10_000 and traps >= 40 for cycles, instructions, traps in found[0])
 
 
 def test_input_fed_at_the_same_point_gives_the_same_run() -> None:

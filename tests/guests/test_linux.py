@@ -30,6 +30,7 @@ def test_linux_boots_to_a_shell_that_answers(firmware: str, harts: int) -> None:
     assert b"riscv-timer" in answers[3] and b"ttyS0" in answers[3]
     assert answers[4].replace(b"\r", b"").split(b"\n")[1:3] == [b"42", b"2026"]
     assert made.run(timeout=30) == Exited(0)
+    assert b"riscv-pmu-sbi: 16 firmware and 18 hardware counters" in made.console
     for bad in (b"Oops", b"WARNING:", b"Call Trace", b"rcu: INFO", b"BUG:", b"soft lockup"):
         assert bad not in made.console
 

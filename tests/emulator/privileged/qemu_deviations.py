@@ -12,6 +12,8 @@ AMO = "3.1.15: faults of an AMO are store/AMO faults, also of its read half"
 PARTIAL = "3.7.1: bytes that no fetch may reach are an access fault; QEMU decodes them as zeros"
 PRIORITY = "3.1.9: MEI, MSI, MTI, SEI, SSI, STI; QEMU without AIA takes the lowest number"
 COUNTERS = "3.1.10: counters can be written, and are written when the instruction retires"
+EVENTS = "not a deviation: QEMU's selectors are the SBI's event numbers, and it keeps all that it does not know"
+INHIBITED = "3.1.12; QEMU: reads 0 or its start while inhibited"
 H_BITS = "3.1.9: bits of the hypervisor extension, which is off, read 0"
 
 DEVIATIONS: Final[dict[tuple[str, str], str]] = {
@@ -42,10 +44,22 @@ DEVIATIONS: Final[dict[tuple[str, str], str]] = {
     ("counters", "ecall and ebreak count, though they trap"): "without -icount QEMU's minstret is host time",
     ("counters", "a write of minstret is read back by the next instruction"): COUNTERS,
     ("counters", "minstret is 64 bits wide"): COUNTERS,
-    ("counters", "mcountinhibit stops minstret alone"): "3.1.12; QEMU: reads 0 or its start while inhibited",
-    ("counters", "mcountinhibit stops mcycle alone"): "3.1.12; QEMU: likewise",
-    ("counters", "a stopped counter goes on from where it stopped"): "3.1.12; QEMU: likewise",
+    ("counters", "mcountinhibit stops minstret alone"): INHIBITED,
+    ("counters", "mcountinhibit stops mcycle alone"): INHIBITED,
+    ("counters", "a stopped counter goes on from where it stopped"): INHIBITED,
     ("counters", "time cannot be stopped: mcountinhibit has no TM"): "3.1.12: bit 1 is read-only 0",
+    ("counters", "a programmable counter counts traps, interrupts and those to S included"): EVENTS,
+    ("counters", "two counters of one event are two counters"): COUNTERS,
+    ("counters", "a write of a programmable counter is read back by the next instruction"): COUNTERS,
+    ("counters", "a counter keeps its value when its event changes"): COUNTERS,
+    ("counters", "mcountinhibit stops a programmable counter alone, and it goes on from where it stopped"): COUNTERS,
+    ("counters", "stopping one counter costs the others nothing"): INHIBITED,
+    ("counters", "a stopped counter can be written, and takes a new event"): EVENTS,
+    ("counters", "mhpmevent takes an event that is counted, and none else"): EVENTS,
+    ("counters", "mhpmcounter19 to mhpmcounter31 and their events are read-only 0"):
+        "3.1.10: all of them exist; QEMU has the events only",
+    ("counters", "mcountinhibit, mcounteren and scounteren have bits for 16 programmable counters"):
+        "3.1.11, 3.1.12: bits of counters that do not exist are read-only 0",
     ("interrupts", "priority in M: MEI, MSI, MTI, SEI, SSI, STI"): PRIORITY,
     ("interrupts", "priority in S: SEI, SSI, STI"): PRIORITY,
     ("interrupts", "mip: software can write SSIP, STIP and SEIP only"): H_BITS,

@@ -5,6 +5,11 @@
 #define CY 1
 #define TM 2
 #define IR 4
+#define HPM3 8
+
+#define CYCLES 1                        /* Hartwell's selectors; cycles and instructions are QEMU's, too */
+#define INSTRUCTIONS 2
+#define TRAPS 3
 
     .text
     .globl program
@@ -250,6 +255,220 @@ program:
     csrr    t0, mhpmevent3
     csrr    t0, mhpmevent18
 
+    CHECK("a programmable counter without an event holds what is written")
+    SET_CSR(mhpmevent3, 0)
+    SET_CSR(mhpmcounter3, 0x123456789abcdef0)
+    nop
+    csrr    t0, mhpmcounter3
+    EXPECT(t0, 0x123456789abcdef0)
+
+    CHECK("a programmable counter counts instructions, exactly, as minstret does")
+    SET_CSR(mhpmevent3, INSTRUCTIONS)
+    csrr    t0, mhpmcounter3
+    csrr    t2, minstret
+    nop
+    nop
+    csrr    t1, mhpmcounter3
+    csrr    t3, minstret
+    sub     t1, t1, t0
+    EXPECT(t1, 4)
+    sub     t3, t3, t2
+    EXPECT(t3, 4)
+
+    CHECK("a programmable counter counts cycles, as mcycle does")
+    SET_CSR(mhpmevent18, CYCLES)
+    csrr    t0, mhpmcounter18
+    csrr    t2, mcycle
+    li      t4, 1000
+1:  addi    t4, t4, -1
+    bnez    t4, 1b
+    csrr    t1, mhpmcounter18
+    csrr    t3, mcycle
+    sub     t1, t1, t0
+    sub     t3, t3, t2
+    EXPECT_REG(t1, t3)
+
+    CHECK("a programmable counter counts traps, interrupts and those to S included")
+    SET_CSR(mhpmevent3, TRAPS)
+    SET_CSR(mhpmcounter3, 0)
+    csrr    a0, mhpmcounter3
+    EXPECT(a0, 0)
+    TRY(ecall)
+    TRY(ebreak)
+    csrr    a0, mhpmcounter3
+    EXPECT(a0, 2)
+    SET_CSR(medeleg, 1 << BREAKPOINT)
+    RUN_S(s_ebreak)                         /* its own, and trap_s's ecall */
+    csrr    a0, mhpmcounter3
+    EXPECT(a0, 4)
+    SET_CSR(mie, SSIP)
+    SET_CSR(mip, SSIP)
+    TRY(csrsi mstatus, MIE_BIT; nop)
+    csrr    a0, mhpmcounter3
+    EXPECT(a0, 5)
+
+    CHECK("two counters of one event are two counters")
+    SET_CSR(mhpmevent3, INSTRUCTIONS)
+    SET_CSR(mhpmevent4, INSTRUCTIONS)
+    li      t0, 100
+    csrw    mhpmcounter3, t0
+    li      t0, 1000
+    csrw    mhpmcounter4, t0
+    csrr    t1, mhpmcounter3
+    csrr    t2, mhpmcounter4
+    EXPECT(t1, 102)
+    EXPECT(t2, 1001)
+
+    CHECK("a write of a programmable counter is read back by the next instruction")
+    SET_CSR(mhpmevent3, INSTRUCTIONS)
+    li      t0, -2
+    csrw    mhpmcounter3, t0
+    csrr    t1, mhpmcounter3
+    csrr    t2, mhpmcounter3
+    csrr    t3, mhpmcounter3
+    EXPECT(t1, -2)
+    EXPECT(t2, -1)
+    EXPECT(t3, 0)
+
+    CHECK("a counter keeps its value when its event changes")
+    SET_CSR(mhpmevent3, INSTRUCTIONS)
+    li      t0, 500
+    csrw    mhpmcounter3, t0
+    csrwi   mhpmevent3, TRAPS
+    csrr    t1, mhpmcounter3
+    csrwi   mhpmevent3, 0
+    csrr    t2, mhpmcounter3
+    csrwi   mhpmevent3, INSTRUCTIONS
+    csrr    t3, mhpmcounter3
+    EXPECT(t1, 501)                         /* the csrwi was still counted */
+    EXPECT(t2, 501)
+    EXPECT(t3, 501)
+
+    CHECK("mcountinhibit stops a programmable counter alone, and it goes on from where it stopped")
+    SET_CSR(mhpmevent3, INSTRUCTIONS)
+    SET_CSR(mhpmevent4, INSTRUCTIONS)
+    li      t0, 300
+    csrw    mhpmcounter3, t0
+    csrw    mhpmcounter4, t0
+    csrwi   mcountinhibit, HPM3
+    csrr    t1, mhpmcounter3
+    nop
+    csrr    t2, mhpmcounter3
+    csrr    t3, mhpmcounter4
+    EXPECT(t1, 302)                         /* both csrw's behind its own write are counted */
+    EXPECT(t2, 302)
+    EXPECT(t3, 304)
+    csrwi   mcountinhibit, 0
+    csrr    t1, mhpmcounter3
+    csrr    t2, mhpmcounter3
+    EXPECT(t1, 302)
+    EXPECT(t2, 303)
+
+    CHECK("stopping one counter costs the others nothing")
+    SET_CSR(mhpmevent4, INSTRUCTIONS)
+    csrr    t0, minstret
+    csrr    t1, mhpmcounter4
+    csrwi   mcountinhibit, HPM3
+    csrwi   mcountinhibit, 0
+    csrr    t2, minstret
+    csrr    t3, mhpmcounter4
+    sub     t2, t2, t0
+    EXPECT(t2, 4)
+    sub     t3, t3, t1
+    EXPECT(t3, 4)
+
+    CHECK("a stopped counter can be written, and takes a new event")
+    csrwi   mcountinhibit, HPM3
+    SET_CSR(mhpmevent3, INSTRUCTIONS)
+    SET_CSR(mhpmcounter3, 40)
+    nop
+    csrr    t0, mhpmcounter3
+    SET_CSR(mhpmevent3, TRAPS)
+    csrwi   mcountinhibit, 0
+    TRY(ecall)
+    csrr    t1, mhpmcounter3
+    EXPECT(t0, 40)
+    EXPECT(t1, 41)
+
+    CHECK("mhpmevent takes an event that is counted, and none else")
+    SET_CSR(mhpmevent3, TRAPS)
+    csrr    t0, mhpmevent3
+    EXPECT(t0, TRAPS)
+    SET_CSR(mhpmevent3, 4)                  /* loads: not counted without a timing model */
+    csrr    t0, mhpmevent3
+    EXPECT(t0, 0)
+    SET_CSR(mhpmevent3, 1000)
+    csrr    t0, mhpmevent3
+    EXPECT(t0, 0)
+    SET_CSR(mhpmevent3, (1 << 32) + TRAPS)
+    csrr    t0, mhpmevent3
+    EXPECT(t0, 0)
+    SET_CSR(mhpmevent3, -1)
+    csrr    t0, mhpmevent3
+    EXPECT(t0, 0)
+
+    CHECK("mcountinhibit, mcounteren and scounteren have bits for 16 programmable counters")
+    SET_CSR(mcountinhibit, -1)
+    csrr    t0, mcountinhibit
+    csrw    mcountinhibit, zero
+    EXPECT(t0, 0x7fffd)
+    SET_CSR(mcounteren, -1)
+    csrr    t0, mcounteren
+    EXPECT(t0, 0x7ffff)
+    SET_CSR(scounteren, -1)
+    csrr    t0, scounteren
+    EXPECT(t0, 0x7ffff)
+
+    CHECK("mhpmcounter19 to mhpmcounter31 and their events are read-only 0")
+    li      t1, -1
+    .irp    n, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    csrw    mhpmcounter\n, t1
+    csrr    t0, mhpmcounter\n
+    EXPECT(t0, 0)
+    csrwi   mhpmevent\n, INSTRUCTIONS
+    csrr    t0, mhpmevent\n
+    EXPECT(t0, 0)
+    csrr    t0, hpmcounter\n
+    EXPECT(t0, 0)
+    .endr
+
+    CHECK("hpmcounter is mhpmcounter")
+    SET_CSR(mhpmevent3, INSTRUCTIONS)
+    SET_CSR(mhpmcounter3, 7000)
+    csrr    t0, mhpmcounter3
+    csrr    t1, hpmcounter3
+    sub     t1, t1, t0
+    EXPECT(t1, 1)
+    SET_CSR(mhpmevent18, 0)
+    SET_CSR(mhpmcounter18, 8000)
+    csrr    t0, hpmcounter18
+    EXPECT(t0, 8000)
+
+    CHECK("S may read hpmcounter only if mcounteren says so, U only if scounteren does, too")
+    RUN_S(read_hpmcounter3)
+    EXPECT_M(ILLEGAL, 0xc0302573)
+    SET_CSR(mcounteren, HPM3)
+    RUN_S(read_hpmcounter3)
+    EXPECT_M(ECALL_S, 0)
+    RUN_U(read_hpmcounter3)
+    EXPECT_M(ILLEGAL, 0xc0302573)
+    SET_CSR(scounteren, HPM3)
+    RUN_U(read_hpmcounter3)
+    EXPECT_M(ECALL_U, 0)
+    SET_CSR(mcounteren, CY | TM | IR)
+    RUN_U(read_hpmcounter3)
+    EXPECT_M(ILLEGAL, 0xc0302573)
+
+    CHECK("S and U cannot reach mhpmcounter and mhpmevent")
+    RUN_S(read_mhpmcounter3)
+    EXPECT_M(ILLEGAL, 0xb0302573)
+    RUN_U(read_mhpmevent3)
+    EXPECT_M(ILLEGAL, 0x32302573)
+
+    CHECK("hpmcounter is read-only")
+    TRY(csrw hpmcounter3, zero)
+    EXPECT_M(ILLEGAL, 0xc0301073)
+
     FINISH
 
     .balign 4
@@ -266,3 +485,12 @@ read_mcycle:
     csrr    a0, mcycle
 read_minstret:
     csrr    a0, minstret
+read_hpmcounter3:
+    csrr    a0, hpmcounter3
+    ecall
+read_mhpmcounter3:
+    csrr    a0, mhpmcounter3
+read_mhpmevent3:
+    csrr    a0, mhpmevent3
+s_ebreak:
+    ebreak

@@ -20,7 +20,7 @@ from . import (
     units, wrongpath,
 )
 from . import layout as timing_layout
-from .events import Event, Stall
+from .events import Event, Stall, event_mask
 from .profile import Cache, DataCache, Profile, Tlb
 from .layout import (
     A_BLOCKS_END, A_BLOCKS_NEXT, A_EDGES, A_EDGE_BUCKETS, A_EDGE_COUNT, A_EDGE_LIMIT, A_FULL, A_OPS_END, A_OPS_NEXT,
@@ -88,7 +88,6 @@ class Model:
         self._engine = engine
         self._params = parameters(profile)
         self._state = np.zeros((engine.harts, (T_SIZE + SCRATCH_SIZE) // 8), dtype=np.int64)
-        self._events = np.zeros((engine.harts, 32), dtype=np.int64)
         self._hits = np.zeros((engine.harts, EDGES + MARGIN), dtype=np.int64)
         self._pool = np.zeros(A_SIZE // 8, dtype=np.int64)
         self._edges = np.zeros((EDGES + MARGIN, E_SIZE // 8), dtype=np.int64)
@@ -105,6 +104,7 @@ class Model:
             layout.M_TIMING_WATCHED: code.address(hooks.watched),
         }
         self._charge = native.function(code, charge.charge)
+        engine.set_word(layout.M_EVENTS_SUPPORTED, event_mask(Event) & ~1)
         engine.attach_timing(self)
 
     def _word(self, hart: int, field: int) -> int:
@@ -119,12 +119,12 @@ class Model:
     def reset(self) -> None:
         """Every hart as after power-on: caches, TLBs and predictors empty, nothing counted."""
         self._state[:, T_FIRST_STATE >> 3:] = 0
-        self._events[:] = 0
         self._hits[:] = 0
         for hart in range(self._engine.harts):
-            for field, address in ((T_PARAMS, _address(self._params)), (T_EVENTS, _address(self._events[hart])),
+            block = self._engine.hart_block[hart]
+            for field, address in ((T_PARAMS, _address(self._params)), (T_EVENTS, block + layout.H_EVENTS),
                                    (T_HITS, _address(self._hits[hart])), (T_POOL, _address(self._pool)),
-                                   (T_HART, self._engine.hart_block[hart])):
+                                   (T_HART, block)):
                 self._set(hart, field, address)
             for field, count in UNKNOWN:
                 self._fill(hart, field, count, -1)
@@ -195,7 +195,7 @@ class Model:
 
     def events(self, hart: int) -> dict[Event, int]:
         """How often `hart` met with each event since reset."""
-        return {event: int(self._events[hart, event]) for event in Event}
+        return {event: self._engine.hart_word(hart, layout.H_EVENTS + 8 * event) for event in Event}
 
 
 def parameters(profile: Profile) -> npt.NDArray[np.int64]:

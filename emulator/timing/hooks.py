@@ -27,6 +27,7 @@ from ..engine.layout import (
 )
 from ..engine.native import entry, inline, outline
 from ..engine.prims import call2, call4, ld64, st64
+from ..engine.tracing import TRACE_INSN
 from .access import note_access, note_operand
 from .automaton import begin_key, find, intern, state
 from .blocks import describe, scan
@@ -46,7 +47,6 @@ from .pipeline import run
 from .predictor import resolve
 from .tlb import clear_page, clear_tlbs
 from .wrongpath import jump_astray, run_astray
-
 
 REPLAYS: Final = int(Event.REPLAYS)
 
@@ -142,7 +142,7 @@ def on_block(uc: int, pc: int, size: int, record: int) -> None:
 @entry("void(i64, i64, i32, i64)")
 def on_code(uc: int, pc: int, size: int, m: int) -> None:
     """UC_HOOK_CODE of a timed machine: an instruction that is watched, or stands between two of them."""
-    if ld64(ld64(m + M_CURRENT) + R_FLAGS) & RECORD_FP or ld64(m + M_TRACE):
+    if ld64(ld64(m + M_CURRENT) + R_FLAGS) & RECORD_FP or ld64(m + M_TRACE) & TRACE_INSN:
         call4(ld64(m + M_ON_CODE), uc, pc, size, m)
     t = ld64(m + M_TIMING)
     op = ld64(t + T_NEXT_OP)

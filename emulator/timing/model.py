@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..engine import clock, layout, mmu, native, pmp
+from ..engine import clock, layout, mmu, native, pmp, tracing
 from ..engine.engine import Engine
 from . import (
     access, automaton, blocks, caches, charge, decode, events, fetch, hooks, packed, pipeline, plru, predictor, tlb,
@@ -60,7 +60,7 @@ MARGIN = 64
 
 @functools.cache
 def _code(notice: _Notice) -> native.Code:
-    return native.load(MODULES, notice.tell, support=SUPPORT, constants=(timing_layout, events))
+    return native.load(MODULES, notice.tell, support=SUPPORT, constants=(timing_layout, events, tracing))
 
 
 class _Notice:

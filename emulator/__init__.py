@@ -13,7 +13,7 @@ from .board import Board, virt_devices
 from .bus import Bus
 from .devicetree import Node, Tree
 from .devicetree import parse as parse_device_tree
-from .devices.virtio_blk import Disk
+from .devices.disk import Disk
 from .errors import (
     BoardError, BusError, DeviceFailedError, DeviceTreeError, EmulatorError, EngineError, ImageError, InputFileError,
     NativeCodeError, PlacementError, ProfileError, RegisterError, SizeError,

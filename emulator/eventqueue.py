@@ -44,11 +44,11 @@ class EventQueue:
 
     def run_due(self, now: int) -> None:
         """Do all that is scheduled for `now` or earlier."""
-        due = [(device, action) for device, (when, action) in self._events.items() if when <= now]
-        for device, _ in due:
-            del self._events[device]
-        for _, action in due:
-            action()
+        for device in [device for device, (when, _) in self._events.items() if when <= now]:
+            when, action = self._events.get(device, (INFINITE, None))
+            if action is not None and when <= now:  # no action before it has moved or cancelled it
+                del self._events[device]
+                action()
         self._tell()
 
     def save(self, devices: Sequence[Device]) -> tuple[Scheduled, ...]:

@@ -132,21 +132,21 @@ class PageStore:
         """The version that is the file; None if nobody needs it any more."""
         return None if self._newest is None else self._newest()
 
-    def add(self, changes: Iterable[tuple[Pages, Contents]]) -> Version:
-        """A new version: the file with `changes`, which are ascending and give each page once."""
-        before, undo = self.newest, list[Delta]()
+    def add(self, changes: Iterable[tuple[Pages, Contents]], most: int) -> Version:
+        """A new version: the file with `changes`, ascending pages, each once; at most so many that the file holds."""
+        before = self.newest
+        old = _Old(most if before is not None else 0)
         try:
             for pages, contents in changes:
                 if before is not None:
-                    undo.append(self._read(pages))
+                    old.add(pages, self)
                 self._put(pages, contents)
         except BaseException:  # Ctrl-C, too: the version before must stay what it was
-            for delta in undo:
-                self._apply(delta)
+            self._apply(old.delta())
             raise
         version = Version(self)
         if before is not None:
-            before.parent, before.delta = version, _joined(undo)
+            before.parent, before.delta = version, old.delta()
         self._newest = weakref.ref(version)
         return version
 
@@ -156,7 +156,9 @@ class PageStore:
         changed: list[Pages] = []
         for child, parent in zip(path[-2::-1], path[:0:-1], strict=True):
             assert child.delta is not None
-            back = self._read(child.delta.pages)
+            old = _Old(len(child.delta.pages))
+            old.add(child.delta.pages, self)
+            back = old.delta()
             try:
                 self._apply(child.delta)
             except BaseException:
@@ -167,11 +169,6 @@ class PageStore:
             child.parent = child.delta = None
             self._newest = weakref.ref(child)
         return np.unique(np.concatenate(changed)) if changed else np.zeros(0, dtype=np.int64)
-
-    def _read(self, pages: Pages) -> Delta:
-        """What the file has in these pages."""
-        held = self.held[pages]
-        return Delta(pages, held, self.file[pages[held]])
 
     def _apply(self, delta: Delta) -> None:
         self._put(delta.pages[delta.held], delta.contents)
@@ -220,10 +217,24 @@ def not_zero(contents: Contents) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _joined(deltas: list[Delta]) -> Delta:
-    """Deltas of ascending pages as one."""
-    if len(deltas) == 1:
-        return deltas[0]
-    return Delta(np.concatenate([np.zeros(0, dtype=np.int64), *(delta.pages for delta in deltas)]),
-                 np.concatenate([np.zeros(0, dtype=np.bool_), *(delta.held for delta in deltas)]),
-                 np.concatenate([np.zeros((0, WORDS), dtype=np.uint64), *(delta.contents for delta in deltas)]))
+class _Old:
+    """What a store has in pages before they are changed, `most` of which it holds."""
+
+    def __init__(self, most: int) -> None:
+        self._pages: list[Pages] = []
+        self._held: list[npt.NDArray[np.bool_]] = []
+        self._contents = np.empty((most, WORDS), dtype=np.uint64)  # costs memory where it is written to
+        self._count = 0
+
+    def add(self, pages: Pages, store: PageStore) -> None:
+        """Remember these pages, which are above those before."""
+        held = store.held[pages]
+        before, self._count = self._count, self._count + int(np.count_nonzero(held))
+        np.take(store.file, pages[held], axis=0, out=self._contents[before:self._count], mode="clip")
+        self._pages.append(pages)
+        self._held.append(held)
+
+    def delta(self) -> Delta:
+        """All of it."""
+        return Delta(np.concatenate([np.zeros(0, dtype=np.int64), *self._pages]),
+                     np.concatenate([np.zeros(0, dtype=np.bool_), *self._held]), self._contents[:self._count])

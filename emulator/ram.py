@@ -116,8 +116,8 @@ class Ram:
         SnapshotError if the host has no room, or if this is not the process in which it began.
         """
         store = self._own_store()
-        written = self._written()
-        version = store.add(self._changes(store, written))
+        written, known = self._written()
+        version = store.add(self._changes(store, written, known), len(written))
         self._forget(written)
         return version
 
@@ -130,11 +130,11 @@ class Ram:
         if image.pages != len(self._pages):
             raise SnapshotError(f"RAM of {image.pages} pages: expected {len(self._pages)}")
         store = self._own_store()
-        written = self._written()
+        written, _ = self._written()
         if not isinstance(image, Version) or image.store is not store:
             known = self._known.get(image)
             if known is None:
-                self._known[image] = known = store.add(_replacing(store, image))
+                self._known[image] = known = store.add(_replacing(store, image), int(np.count_nonzero(store.held)))
                 written = np.union1d(written, np.flatnonzero(store.held))
             image = known
         changed = np.union1d(written, store.go_to(image))
@@ -149,19 +149,29 @@ class Ram:
                                 "here, and a snapshot from a file")
         return self._store
 
-    def _written(self) -> Pages:
-        """Pages that may be others than the store's newest version has."""
+    def _written(self) -> tuple[Pages, bool]:
+        """Pages that were written since the store's newest version, and whether that is known: if not, all pages."""
         found = pagemap.private(self.host, len(self._pages))
-        return np.arange(len(self._pages)) if found is None else found
+        return (np.arange(len(self._pages)), False) if found is None else (found, True)
 
-    def _changes(self, store: PageStore, written: Pages) -> Iterator[tuple[Pages, Contents]]:
-        """Those of the `written` pages whose contents are not what the store has: zeros, if it does not hold them."""
+    def _changes(self, store: PageStore, written: Pages, known: bool) -> Iterator[tuple[Pages, Contents]]:
+        """Those of the pages that the store is to take: all that it holds, or that differ if they were not `known`.
+
+        A page that it does not hold counts as zero there.
+        """
         for at in range(0, len(written), BLOCK):
             pages = written[at:at + BLOCK]
             contents, held = rows(self._pages, pages), store.held[pages]
-            changed = not_zero(contents)
-            changed[held] = not_zero(contents[held] ^ store.file[pages[held]])
-            if changed.any():
+            if not known:
+                changed = not_zero(contents)
+                changed[held] = not_zero(contents[held] ^ store.file[pages[held]])
+            elif held.all():
+                changed = held
+            else:
+                changed = not_zero(contents) | held
+            if changed.all():
+                yield pages, contents
+            elif changed.any():
                 yield pages[changed], contents[changed]
 
     def _forget(self, pages: Pages) -> None:

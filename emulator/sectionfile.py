@@ -95,13 +95,13 @@ class SectionFile:
         """Tag and bytes of the section at `at`, and where it ends."""
         begin = at + HEADER.size
         if begin > len(data):
-            raise self.error.at(name, at, "section", f"{len(data) - at} bytes", f"{HEADER.size} and more: the file is cut "
-                                "short")
+            raise self.error.at(name, at, "section", f"{len(data) - at} bytes", f"at least {HEADER.size}: the file is "
+                                "cut short")
         tag, size, packed_size, crc = HEADER.unpack_from(data, at)
         what, end = f"section {tag.decode('ascii', 'backslashreplace')}", begin + packed_size
         if end > len(data):
-            raise self.error.at(name, at, what, f"{len(data) - begin} bytes", f"{packed_size}: the file is cut short or "
-                                "damaged")
+            raise self.error.at(name, at, what, f"{len(data) - begin} bytes", f"{packed_size}: the file is cut short "
+                                "or damaged")
         packed = memoryview(data)[begin:end]
         actual = _crc(tag, size, packed)
         if actual != crc:

@@ -67,12 +67,17 @@ class Snapshot:
     @property
     def instructions(self) -> int:
         """Instructions that all harts had retired since reset."""
-        return int(self.engine.harts[:, layout.H_INSNS >> 3].sum()) - self.engine.unstarted
+        return int(self.engine.harts[:, layout.H_INSNS >> 3].sum()) - self.engine.word("M_NATURAL")
 
     @property
     def cycles(self) -> int:
         """The latest clock of any hart, in cycles since reset."""
         return int(self.engine.harts[:, layout.H_CLOCK >> 3].max())
+
+    @property
+    def host_calls(self) -> bool:
+        """Whether host calls stop the machine (`Machine.answer_host_calls`)."""
+        return self.engine.word("M_HOSTCALLS") != 0
 
     def __str__(self) -> str:
         return f"snapshot after {self.instructions:,} instructions, at cycle {self.cycles:,}"
@@ -113,9 +118,10 @@ def put_back(machine: Machine, snapshot: Snapshot, tell: Callable[[], None]) -> 
     enginestate.check(machine.engine, snapshot.engine)
     EventQueue.check(machine.devices, snapshot.host.events)
     before = [device.state() for device in machine.devices]
-    device = None
+    name = ""
     try:
         for device, state in zip(machine.devices, snapshot.devices, strict=True):
+            name = device.name
             device.restore(state)
         changed = machine.ram.restore(snapshot.ram)
     except Exception as why:
@@ -123,7 +129,6 @@ def put_back(machine: Machine, snapshot: Snapshot, tell: Callable[[], None]) -> 
             device.restore(state)
         if isinstance(why, SnapshotError):
             raise
-        name = device.name if device is not None else "none"
         raise SnapshotError(f"device {name} cannot be what it was: {type(why).__name__}: {why}") from why
     tell()
     machine.engine.discard_pages(changed)

@@ -88,8 +88,20 @@ def _sections(snapshot: Snapshot) -> Iterator[tuple[bytes, bytes]]:
     bulk = b"".join(writer.bulk)
     for at in range(0, len(bulk), PIECE):
         yield DATA, bulk[at:at + PIECE]
-    for pages, contents in snapshot.ram.blocks():
+    for pages, contents in _even(snapshot.ram.blocks()):
         yield PAGES, pages.astype("<i8").tobytes() + contents.tobytes()
+
+
+def _even(blocks: Iterator[tuple[Pages, Contents]]) -> Iterator[tuple[Pages, Contents]]:
+    """The same pages, cut into blocks of one size, which does not tell how they came about."""
+    pages, contents = np.zeros(0, dtype=np.int64), np.zeros((0, WORDS), dtype=np.uint64)
+    for more, rows in blocks:
+        pages, contents = np.concatenate([pages, more]), np.concatenate([contents, rows])
+        if len(pages) >= BLOCK:
+            yield pages[:BLOCK], contents[:BLOCK]
+            pages, contents = pages[BLOCK:], contents[BLOCK:]
+    if len(pages):
+        yield pages, contents
 
 
 def _encoded(snapshot: Snapshot, writer: plainvalues.Writer) -> Any:
@@ -105,8 +117,8 @@ def _encoded(snapshot: Snapshot, writer: plainvalues.Writer) -> Any:
         except TypeError as why:
             raise SnapshotError(f"device {told[0]}: its state has {why}") from None
     return {
-        "engine": writer.encode({"hart": engine.hart, "block": engine.block, "machine": engine.machine,
-                                 "harts": engine.harts, "arrays": dict(engine.arrays)}),
+        "engine": writer.encode({"hart": engine.hart, "machine": engine.machine, "harts": engine.harts,
+                                 "arrays": dict(engine.arrays)}),
         "devices": devices,
         "host": writer.encode({"console": host.console, "searched": host.searched, "stop": stop, "events": host.events,
                                "plan": plan})}
@@ -129,8 +141,8 @@ def _decoded(told: dict[str, Any], bulk: memoryview, ram: LooseImage) -> tuple[A
         initrd = host["plan"]["initrd"]
         plan = Plan(**{**host["plan"], "placed": parts, "initrd": None if initrd is None else tuple(initrd)})
     events = tuple(Scheduled(int(number), int(clock), str(action)) for number, clock, action in host["events"])
-    harts = enginestate.EngineState(int(engine["hart"]), tuple(engine["block"]), engine["machine"], engine["harts"],
-                                    engine["arrays"])
+    harts = enginestate.EngineState(int(engine["hart"]), np.asarray(engine["machine"], dtype=np.int64),
+                                    np.asarray(engine["harts"], dtype=np.int64), dict(engine["arrays"]))
     return (told["board"], told["devices"], harts, ram, devices,
             HostState(bytes(host["console"]), int(host["searched"]), stop, events, plan))
 
@@ -143,8 +155,8 @@ def _check_fields(told: dict[str, Any]) -> None:
     names = {name for group in ours.values() for name, _ in group}
     other = {name for group in theirs.values() for name, _ in group}
     differing = ", ".join(sorted(names ^ other)) or "the sizes of fields"
-    raise SnapshotError(f"Hartwell {told['hartwell']} wrote it, whose machines have other state ({differing}): expected "
-                        f"this version, {_version()}")
+    raise SnapshotError(f"Hartwell {told['hartwell']} wrote it, whose machines have other state ({differing}): "
+                        f"expected this version, {_version()}")
 
 
 def _check_order(ram: LooseImage) -> None:

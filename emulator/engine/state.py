@@ -34,16 +34,17 @@ MACHINE_STATE: Final = (
     "M_SLICE_END", "M_NEXT_EVENT", "M_TIME_OFFSET", "M_EVENT", "M_YIELD", "M_HOSTCALLS", "M_NATURAL", "M_PART",
     "M_LIMIT", "M_TRAPS", "M_LOOP_PC", "M_LOOP_INSNS", "M_LOOP_EPC", "M_LOOP_COUNT", "M_MPRV_MODE",
 )
-"""State: saved and put back. M_HART and M_CURRENT are, too, but are addresses: see `EngineState`."""
+"""State: saved and put back. M_HART is, too, as a number (`EngineState.hart`)."""
 
 MACHINE_SETTLED: Final = (
     "M_BUDGET", "M_HOLD", "M_ARMED", "M_SLICE", "M_STOP", "M_STOP_ARG", "M_LEFT", "M_STEP", "M_HOST_ACCESS",
     "M_FP_FIXES", "M_FP_SAVED", "M_FP_BOX", "M_FP_RD", "M_FP_FLAGS", "M_FP_PC", "M_REBUILD", "M_REBUILD_SIZE",
+    "M_CURRENT",  # a block runs before anyone asks for it, or the fetch of one fails
 )
 """Of no meaning between two runs, when state is saved: set to 0 when it is put back."""
 
 MACHINE_KEPT: Final = (
-    "M_MAGIC", "M_UC", "M_CS", "M_ENV", "M_FUNCTIONS", "M_CONSIDER", "M_HART", "M_HARTS", "M_CURRENT",
+    "M_MAGIC", "M_UC", "M_CS", "M_ENV", "M_FUNCTIONS", "M_CONSIDER", "M_HART", "M_HARTS",
     "M_BLOCK_HOOK", "M_FP_HOOK", "M_FP_BLOCK", "M_RECORDS", "M_RECORD_NEXT", "M_RECORD_END", "M_HAS_CODE",
     "M_RAM_HOST", "M_CLINT", "M_PLIC",  # host addresses
     "M_HART_COUNT", "M_QUANTUM", "M_CYCLES_PER_TICK", "M_BANKS", "M_BANK_COUNT", "M_DEVICES", "M_DEVICE_COUNT",
@@ -56,10 +57,6 @@ MACHINE_KEPT: Final = (
 HART_KEPT: Final[tuple[str, ...]] = ()
 """Words of a hart block that hold host addresses, likewise."""
 
-BLOCK_FIELDS: Final = (layout.R_PC, layout.R_BYTES, layout.R_COUNT, layout.R_FLAGS)
-"""What is saved of the record of the block that ran last (M_CURRENT): the trap loop watchdog looks at it."""
-SPARE_RECORD: Final = 8
-"""Number, behind the pool's end, of the record that takes it when it is put back."""
 MAX_BLOCK: Final = 1 << 15
 """No block has as many instructions."""
 WORD: Final = 8
@@ -76,8 +73,6 @@ class EngineState:
 
     hart: int
     """Number of the hart in the engine."""
-    block: tuple[int, ...]
-    """What ran last: pc, bytes, instructions and flags of its record; nothing before the first block."""
     machine: Words
     """The words of MACHINE_STATE."""
     harts: Words
@@ -85,22 +80,20 @@ class EngineState:
     arrays: Mapping[str, Array]
     """The state arrays by name."""
 
-    @property
-    def unstarted(self) -> int:
-        """Instructions of the block that the debugger split, and that are counted already, but have not started."""
-        return int(self.machine[_indices(MACHINE_STATE).index(layout.M_NATURAL // WORD)])
+    def word(self, name: str) -> int:
+        """The first word of the field `name`, one of MACHINE_STATE."""
+        return int(self.machine[_indices(MACHINE_STATE).index(fields("M_", layout.M_SIZE)[name][0])])
 
 
 def save(engine: Engine) -> EngineState:
     """The state between two runs. Drops cached address translations. SnapshotError during a run."""
     _require_still(engine)
     engine.flush_tlb()
-    hart, record = engine.current_hart, engine.word(layout.M_CURRENT)
+    hart = engine.current_hart
     harts = _harts(engine).copy()
     harts[:, _kept_in_harts()] = 0
     harts[hart, ENV] = np.frombuffer(ctypes.string_at(engine.state_address(hart), abi.ENV_SIZE), dtype=np.int64)
-    ran = tuple(ctypes.c_int64.from_address(record + field).value for field in BLOCK_FIELDS) if record else ()
-    return EngineState(hart, ran, _machine(engine)[_indices(MACHINE_STATE)], harts,
+    return EngineState(hart, _machine(engine)[_indices(MACHINE_STATE)], harts,
                        {name: array.copy() for name, array in engine.state_arrays.items()})
 
 
@@ -120,12 +113,6 @@ def load(engine: Engine, state: EngineState) -> None:
     for field in (abi.HOOK_BEGIN, abi.HOOK_END):
         ctypes.c_uint64.from_address(hook + field).value = block.NOWHERE
     engine.set_word(layout.M_FP_BLOCK, block.NOWHERE)
-    record = 0
-    if state.block:
-        record = engine.word(layout.M_RECORD_END) + SPARE_RECORD * layout.R_SIZE
-        for field, value in zip(BLOCK_FIELDS, state.block, strict=True):
-            ctypes.c_int64.from_address(record + field).value = value
-    engine.set_word(layout.M_CURRENT, record)
     engine.flush_tlb()
 
 
@@ -146,7 +133,6 @@ def check(engine: Engine, state: EngineState) -> None:
                                 f"{array.dtype}{array.shape}")
     words = dict(zip(_indices(MACHINE_STATE), state.machine.tolist(), strict=True))
     _require("hart in the engine", state.hart, range(engine.harts))
-    _require("words of the last block's record", len(state.block), (0, len(BLOCK_FIELDS)))
     for name in ("M_NATURAL", "M_LIMIT"):  # native code relies on these, as on the harts' below
         _require(name, words[getattr(layout, name) // WORD], range(MAX_BLOCK))
     for number, row in enumerate(state.harts.tolist()):

@@ -13,6 +13,7 @@ the guest would find other things on its disk than it remembers. So whoever goes
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import mmap
 import os
@@ -134,7 +135,7 @@ class Disk:
                     raise
                 data = offset + size  # nothing but a hole up to the end
             if data >= offset + size:
-                return hashlib.sha256(bytes(size)).digest()
+                return _digest_of_zeros(size)
         return hashlib.sha256(self._base(offset, size)).digest()
 
     def _base(self, offset: int, size: int) -> bytes:
@@ -142,6 +143,11 @@ class Disk:
         if self._file is None:
             return self._data[offset:offset + size]
         return os.pread(self._file, min(size, len(self.bytes) - offset), offset)
+
+
+@functools.cache
+def _digest_of_zeros(size: int) -> bytes:
+    return hashlib.sha256(bytes(size)).digest()
 
 
 def _shape(size: int, read_only: bool) -> str:

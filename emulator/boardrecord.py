@@ -1,14 +1,17 @@
-"""A board as plain data: what files that keep a machine's state say about it, and how two are compared."""
+"""A board and a timing profile as plain data: what files that keep a machine's state say, and how two are compared."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .board import Board, virt_devices
 from .devices.device import Device
 from .devices.disk import Disk
 from .range import Range
+
+if TYPE_CHECKING:
+    from .timing.profile import Profile
 
 FIELDS = ("harts", "memory", "clock_hz", "timebase_hz", "mmu", "quantum")
 RANGES = ("banks", "reserved")
@@ -33,6 +36,41 @@ def rebuild(told: dict[str, Any], disks: Sequence[Disk] = ()) -> Board:
     fields: dict[str, Any] = {name: told[name] for name in FIELDS}
     fields |= {name: tuple(Range(*pair) for pair in told[name]) for name in RANGES}
     return Board(**fields, devices=virt_devices(disks)) if disks else Board(**fields)
+
+
+def describe_timing(profile: Profile | None) -> dict[str, Any] | None:
+    """The fields of `profile`; None without one."""
+    if profile is None:
+        return None
+    return {"name": profile.name, "title": profile.title, "flat": profile.flat, "error": profile.error,
+            "values": profile.values()}
+
+
+def rebuild_timing(told: dict[str, Any] | None) -> Profile | None:
+    """The profile that `describe_timing` told of. ProfileError, KeyError or TypeError if there is no such profile."""
+    if told is None:
+        return None
+    from .timing.profile import Profile, build
+
+    if told["flat"]:
+        return Profile(told["name"], told["title"], flat=True)
+    return build(told["name"], told["title"], told["error"], told["values"])
+
+
+def timing_difference(saved: dict[str, Any] | None, here: dict[str, Any] | None) -> str | None:
+    """How a profile that was told of counts cycles otherwise than this one; None if it does not.
+
+    With a flat profile cycles are counted as without any.
+    """
+    (name, values), (other, ours) = (("off", {}) if told is None or told["flat"] else (told["name"], told["values"])
+                                     for told in (saved, here))
+    if not values or not ours:
+        return None if values == ours else f"timing {name}, expected {other}"
+    for parameter in sorted({*values, *ours}):
+        if values.get(parameter) != ours.get(parameter):
+            return (f"timing {name}, {parameter} {values.get(parameter)}, expected {other}, "
+                    f"{parameter} {ours.get(parameter)}")
+    return None
 
 
 def difference(saved: dict[str, Any], saved_devices: list[list[Any]], board: Board,

@@ -3,6 +3,7 @@
     before = machine.snapshot()
     machine.run(max_insns=1_000_000)
     machine.restore(before)               # and the same million follows again
+    other = before.machine()              # here, too
 
         engine       harts, scheduler, what the timing model keeps          `engine.state`
         ram          ROM and RAM, by the pages that changed                 `pagestore`
@@ -20,7 +21,7 @@ harts' cached address translations.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -35,6 +36,7 @@ from .pagestore import RamImage
 from .stop import Stop
 
 if TYPE_CHECKING:
+    from .devices.disk import Disk
     from .machine import Machine
 
 
@@ -58,6 +60,9 @@ class Snapshot:
     board: dict[str, Any] = field(repr=False)
     """The board, as `boardrecord.describe` tells of it."""
     board_devices: list[list[Any]] = field(repr=False)
+    """The board's devices, as `boardrecord.describe_devices`."""
+    timing: dict[str, Any] | None = field(repr=False)
+    """The timing profile, as `boardrecord.describe_timing`."""
     engine: enginestate.EngineState = field(repr=False)
     ram: RamImage = field(repr=False)
     devices: tuple[dict[str, Any], ...] = field(repr=False)
@@ -82,6 +87,21 @@ class Snapshot:
     def __str__(self) -> str:
         return f"snapshot after {self.instructions:,} instructions, at cycle {self.cycles:,}"
 
+    def machine(self, disks: Sequence[Disk] = (), notice: Callable[[str], None] | None = None) -> Machine:
+        """A new machine that goes on from here; for one with the virt board's devices, and these disks.
+
+        `notice` is as for `Machine`. SnapshotError if it has other devices, or other disks.
+        """
+        from .machine import Machine
+
+        made = Machine(boardrecord.rebuild(self.board, disks), boardrecord.rebuild_timing(self.timing), notice=notice)
+        try:
+            made.restore(self)
+        except SnapshotError:
+            made.close()
+            raise
+        return made
+
     def save(self, path: str | Path) -> int:
         """Write the snapshot to a file, which appears, or is replaced, as a whole; its size in bytes.
 
@@ -103,8 +123,9 @@ class Snapshot:
 def take(machine: Machine, host: HostState) -> Snapshot:
     """A snapshot of `machine`, whose own part is `host`. SnapshotError if it runs, or the host has no room."""
     engine = enginestate.save(machine.engine)
-    return Snapshot(boardrecord.describe(machine.board), boardrecord.describe_devices(machine.devices), engine,
-                    machine.ram.snapshot(), tuple(device.state() for device in machine.devices), host)
+    return Snapshot(boardrecord.describe(machine.board), boardrecord.describe_devices(machine.devices),
+                    _timing(machine), engine, machine.ram.snapshot(),
+                    tuple(device.state() for device in machine.devices), host)
 
 
 def put_back(machine: Machine, snapshot: Snapshot, tell: Callable[[], None]) -> None:
@@ -115,6 +136,9 @@ def put_back(machine: Machine, snapshot: Snapshot, tell: Callable[[], None]) -> 
     other = boardrecord.difference(snapshot.board, snapshot.board_devices, machine.board, machine.devices)
     if other is not None:
         raise SnapshotError(f"the snapshot is of another board: {other}")
+    other = boardrecord.timing_difference(snapshot.timing, _timing(machine))
+    if other is not None:
+        raise SnapshotError(f"the snapshot is of a machine with another timing: {other}")
     enginestate.check(machine.engine, snapshot.engine)
     EventQueue.check(machine.devices, snapshot.host.events)
     before = [device.state() for device in machine.devices]
@@ -133,3 +157,7 @@ def put_back(machine: Machine, snapshot: Snapshot, tell: Callable[[], None]) -> 
     tell()
     machine.engine.discard_pages(changed)
     enginestate.load(machine.engine, snapshot.engine)
+
+
+def _timing(machine: Machine) -> dict[str, Any] | None:
+    return boardrecord.describe_timing(None if machine.timing is None else machine.timing.profile)

@@ -22,7 +22,7 @@ import numpy as np
 
 from . import boardrecord, plainvalues
 from .engine import state as enginestate
-from .errors import BoardError, SnapshotError
+from .errors import BoardError, ProfileError, SnapshotError
 from .eventqueue import Scheduled
 from .loader.placement import Placed, Plan
 from .pagemap import PAGE, Pages
@@ -69,11 +69,12 @@ def load(name: str) -> tuple[Any, ...]:
         told = json.loads(head)
         boardrecord.rebuild(told["board"])
         boardrecord.shown(told["devices"])
+        boardrecord.rebuild_timing(told["timing"])
         _check_fields(told)
         ram = LooseImage(int(told["pages"]), parts)
         _check_order(ram)
         return _decoded(told, memoryview(bytes(bulk)), ram)
-    except (*_NONSENSE, BoardError) as why:
+    except (*_NONSENSE, BoardError, ProfileError) as why:
         raise SnapshotError.at(name, head_at, "section HEAD", f"{type(why).__name__}: {why}",
                                "the state of a machine") from None
     except SnapshotError as why:
@@ -83,7 +84,8 @@ def load(name: str) -> tuple[Any, ...]:
 def _sections(snapshot: Snapshot) -> Iterator[tuple[bytes, bytes]]:
     writer = plainvalues.Writer()
     head = {"hartwell": _version(), "board": snapshot.board, "devices": snapshot.board_devices,
-            "fields": enginestate.describe(), "pages": snapshot.ram.pages, "state": _encoded(snapshot, writer)}
+            "timing": snapshot.timing, "fields": enginestate.describe(), "pages": snapshot.ram.pages,
+            "state": _encoded(snapshot, writer)}
     yield HEAD, json.dumps(head, separators=(",", ":"), sort_keys=True).encode()
     bulk = b"".join(writer.bulk)
     for at in range(0, len(bulk), PIECE):
@@ -143,7 +145,7 @@ def _decoded(told: dict[str, Any], bulk: memoryview, ram: LooseImage) -> tuple[A
     events = tuple(Scheduled(int(number), int(clock), str(action)) for number, clock, action in host["events"])
     harts = enginestate.EngineState(int(engine["hart"]), np.asarray(engine["machine"], dtype=np.int64),
                                     np.asarray(engine["harts"], dtype=np.int64), dict(engine["arrays"]))
-    return (told["board"], told["devices"], harts, ram, devices,
+    return (told["board"], told["devices"], told["timing"], harts, ram, devices,
             HostState(bytes(host["console"]), int(host["searched"]), stop, events, plan))
 
 

@@ -63,6 +63,12 @@ class TimingModel(Protocol):
     def drop_blocks(self) -> None:
         """Translations were dropped, and everything known of them with them."""
 
+    def save(self) -> None:
+        """The state is about to be saved: bring all of it into `Engine.state_arrays`."""
+
+    def load(self) -> None:
+        """Other state was put into them: forget everything that was made of the state before."""
+
 
 class Engine:
     """One Unicorn instance with our traps, MMU, CSRs and run loop in place of its own.
@@ -287,6 +293,11 @@ class Engine:
         for field, address in ((layout.M_BLOCK_HOOK, timing.on_block), (layout.M_CODE_HOOK, timing.on_code)):
             ctypes.c_uint64.from_address(self.word(field) + abi.HOOK_CALLBACK).value = address
         self.flush_translations()
+
+    @property
+    def timing(self) -> TimingModel | None:
+        """The timing model, if there is one."""
+        return self._timing
 
     @property
     def timed(self) -> bool:

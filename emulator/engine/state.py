@@ -39,22 +39,24 @@ MACHINE_STATE: Final = (
 MACHINE_SETTLED: Final = (
     "M_BUDGET", "M_HOLD", "M_ARMED", "M_SLICE", "M_STOP", "M_STOP_ARG", "M_LEFT", "M_STEP", "M_HOST_ACCESS",
     "M_FP_FIXES", "M_FP_SAVED", "M_FP_BOX", "M_FP_RD", "M_FP_FLAGS", "M_FP_PC", "M_REBUILD", "M_REBUILD_SIZE",
+    "M_INSNS_END",
     "M_CURRENT",  # a block runs before anyone asks for it, or the fetch of one fails
 )
 """Of no meaning between two runs, when state is saved: set to 0 when it is put back."""
 
 MACHINE_KEPT: Final = (
     "M_MAGIC", "M_UC", "M_CS", "M_ENV", "M_FUNCTIONS", "M_CONSIDER", "M_HART", "M_HARTS",
-    "M_BLOCK_HOOK", "M_FP_HOOK", "M_FP_BLOCK", "M_RECORDS", "M_RECORD_NEXT", "M_RECORD_END", "M_HAS_CODE",
-    "M_RAM_HOST", "M_CLINT", "M_PLIC",  # host addresses
+    "M_BLOCK_HOOK", "M_CODE_HOOK", "M_CODE_BLOCK", "M_ON_CODE", "M_RECORDS", "M_RECORD_NEXT", "M_RECORD_END",
+    "M_HAS_CODE", "M_RAM_HOST", "M_CLINT", "M_PLIC", "M_TIMING", "M_TIMING_STOP_SHORT", "M_TIMING_REDIRECT",
+    "M_TIMING_PENDING", "M_TIMING_WATCHED",  # host addresses
     "M_HART_COUNT", "M_QUANTUM", "M_CYCLES_PER_TICK", "M_BANKS", "M_BANK_COUNT", "M_DEVICES", "M_DEVICE_COUNT",
     "M_FAST_STORES", "M_SINK", "M_ROM_BASE", "M_ROM_SIZE", "M_WIDEST",  # the board's, which is the same
     "M_RUN_LIMIT", "M_PACED", "M_BREAKS", "M_BREAK_COUNT", "M_BREAK_SKIP", "M_TRACE", "M_TRACE_RING",
-    "M_TRACE_COUNT",  # how the machine is run and looked at
+    "M_TRACE_COUNT", "M_CODE_FIRST", "M_CODE_LAST",  # how the machine is run and looked at
 )
 """Left as they are in the engine into which state is put."""
 
-HART_KEPT: Final[tuple[str, ...]] = ()
+HART_KEPT: Final = ("H_TIMING",)
 """Words of a hart block that hold host addresses, likewise."""
 
 MAX_BLOCK: Final = 1 << 15
@@ -88,6 +90,8 @@ class EngineState:
 def save(engine: Engine) -> EngineState:
     """The state between two runs. Drops cached address translations. SnapshotError during a run."""
     _require_still(engine)
+    if engine.timing is not None:
+        engine.timing.save()
     engine.flush_tlb()
     hart = engine.current_hart
     harts = _harts(engine).copy()
@@ -109,10 +113,13 @@ def load(engine: Engine, state: EngineState) -> None:
     ctypes.memmove(engine.env, engine.hart_block[state.hart] + layout.H_ENV, abi.ENV_SIZE)
     for name, array in engine.state_arrays.items():
         array[...] = state.arrays[name]
-    hook = engine.word(layout.M_FP_HOOK)  # no block waits for it any more: one that needs it will say so again
-    for field in (abi.HOOK_BEGIN, abi.HOOK_END):
-        ctypes.c_uint64.from_address(hook + field).value = block.NOWHERE
-    engine.set_word(layout.M_FP_BLOCK, block.NOWHERE)
+    hook = engine.word(layout.M_CODE_HOOK)  # no block waits for it any more: one that needs it will say so again
+    for field, offset in ((layout.M_CODE_FIRST, abi.HOOK_BEGIN), (layout.M_CODE_LAST, abi.HOOK_END)):
+        ctypes.c_uint64.from_address(hook + offset).value = engine.word(field)
+    engine.set_word(layout.M_CODE_BLOCK, block.NOWHERE)
+    engine.set_word(layout.M_TIMING, engine.hart_word(state.hart, layout.H_TIMING))
+    if engine.timing is not None:
+        engine.timing.load()
     engine.flush_tlb()
 
 

@@ -25,22 +25,17 @@ def continued(path: str, given: Mapping[str, object], disks: Sequence[Disk]) -> 
     for option, value in given.items():
         if value not in (None, ""):
             raise CommandError(f"both --load and {option}: {path} has a machine with everything in it")
-    from emulator import boardrecord
     from emulator.errors import SnapshotError
-    from emulator.machine import Machine
     from emulator.snapshot import Snapshot
 
     snapshot = Snapshot.load(path)
     if snapshot.host_calls:
         raise CommandError(f"--load {path}: Hartwell's own kernel is in it, which does nothing without Python: "
                            "Machine.restore and Kernel.attach go on with it")
-    machine = Machine(boardrecord.rebuild(snapshot.board, disks), notice=say)
     try:
-        machine.restore(snapshot)
+        return snapshot.machine(disks, notice=say)
     except SnapshotError as why:
-        machine.close()
         raise CommandError(f"--load {path}: {why}") from None
-    return machine
 
 
 def require_savable(path: str) -> None:

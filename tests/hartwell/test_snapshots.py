@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator import Machine, Snapshot, boardrecord
+from emulator import Snapshot
 
 from .conftest import COMMAND, Hartwell, environment
 
@@ -102,9 +102,7 @@ def test_our_own_kernel_is_saved_for_python(hartwell: Hartwell, tmp_path: Path) 
     done = hartwell("boot", "--load", "kernel.snap")
     assert done.code == 2 and "Hartwell's own kernel is in it" in done.error
 
-    snapshot = Snapshot.load(tmp_path / "kernel.snap")
-    machine = Machine(boardrecord.rebuild(snapshot.board))
-    machine.restore(snapshot)
+    machine = Snapshot.load(tmp_path / "kernel.snap").machine()
     with Kernel.attach(machine) as kernel:
         check(kernel.mm)
         kernel.log("still here")

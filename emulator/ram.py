@@ -137,7 +137,8 @@ class Ram:
                 self._known[image] = known = store.add(_replacing(store, image), int(np.count_nonzero(store.held)))
                 written = np.union1d(written, np.flatnonzero(store.held))
             image = known
-        changed = np.union1d(written, store.go_to(image))
+        moved = store.go_to(image)
+        changed = np.union1d(written, moved) if len(moved) else written
         self._forget(changed)
         return changed
 
@@ -175,10 +176,10 @@ class Ram:
                 yield pages[changed], contents[changed]
 
     def _forget(self, pages: Pages) -> None:
-        """Have the store's contents in these pages again; written pages must be among them."""
+        """Have the store's contents in these pages; all that were written, here or in the store, must be among them."""
         assert self._store is not None
-        needed = np.unique(np.flatnonzero(self._store.held) // self._chunk)
-        for first, last in runs(needed[~self._backed[needed]]):
+        chunks = pages[self._store.held[pages]] // self._chunk
+        for first, last in runs(np.unique(chunks[~self._backed[chunks]])):
             self._map(first * self._chunk, min(last * self._chunk, len(self._pages)))
             self._backed[first:last] = True
         for first, last in runs(pages, GAP):

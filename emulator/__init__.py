@@ -13,16 +13,17 @@ from .board import Board, virt_devices
 from .bus import Bus
 from .devicetree import Node, Tree
 from .devicetree import parse as parse_device_tree
-from .devices.virtio_blk import Disk
+from .devices.disk import Disk
 from .errors import (
     BoardError, BusError, DeviceFailedError, DeviceTreeError, EmulatorError, EngineError, ImageError, InputFileError,
-    NativeCodeError, PlacementError, ProfileError, RegisterError, SizeError,
+    NativeCodeError, PlacementError, ProfileError, RegisterError, SizeError, SnapshotError,
 )
 from .hart import Hart
 from .loader.detect import load_image, read_file
 from .loader.model import Image
 from .machine import Machine
 from .range import Range
+from .snapshot import Snapshot
 from .stop import (
     CAUSES, INTERRUPTS, Breakpoint, Deadlock, Exited, HostCall, Interrupted, Matched, ResetRequested, Stepped, Stop,
     TrapLoop, Watchdog,
@@ -32,6 +33,6 @@ __all__ = [
     "CAUSES", "INTERRUPTS", "Board", "BoardError", "Breakpoint", "Bus", "BusError", "Deadlock", "DeviceFailedError",
     "DeviceTreeError", "Disk", "EmulatorError", "EngineError", "Exited", "Hart", "HostCall", "Image", "ImageError",
     "InputFileError", "Interrupted", "Machine", "Matched", "NativeCodeError", "Node", "PlacementError", "ProfileError",
-    "Range", "RegisterError", "ResetRequested", "SizeError", "Stepped", "Stop", "Tree", "TrapLoop", "Watchdog",
-    "load_image", "parse_device_tree", "read_file", "virt_devices",
+    "Range", "RegisterError", "ResetRequested", "SizeError", "Snapshot", "SnapshotError", "Stepped", "Stop", "Tree",
+    "TrapLoop", "Watchdog", "load_image", "parse_device_tree", "read_file", "virt_devices",
 ]

@@ -17,11 +17,12 @@ from functools import partial
 from .bootrom import ROM
 from .devices.clint import Clint
 from .devices.device import Device
+from .devices.disk import Disk
 from .devices.finisher import Finisher
 from .devices.goldfish_rtc import GoldfishRtc
 from .devices.plic import Plic
 from .devices.uart16550 import Uart16550
-from .devices.virtio_blk import Disk, VirtioBlk
+from .devices.virtio_blk import VirtioBlk
 from .devices.virtio_mmio import VirtioMmio
 from .engine.layout import MAX_BANKS, MAX_HARTS, MAX_PAGES
 from .engine.riscv import SATP_MODES

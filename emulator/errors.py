@@ -58,6 +58,10 @@ class RegisterError(EmulatorError):
     """A register or CSR that does not exist."""
 
 
+class SnapshotError(MalformedFileError):
+    """A snapshot cannot be taken, saved, read or put back: a damaged file, another board, a disk that changed."""
+
+
 class DeviceFailedError(EmulatorError):
     """A device written in Python raised an exception while the guest accessed it (the cause is chained)."""
 

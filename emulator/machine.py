@@ -28,6 +28,7 @@ from .engine import layout
 from .engine.block import STEP_WANTED
 from .engine.engine import Engine
 from .errors import BoardError, DeviceFailedError, EngineError
+from .eventqueue import EventQueue
 from .hart import Hart
 from .loader.model import Image
 from .loader.placement import Plan
@@ -38,6 +39,7 @@ from .stop import (
 from .wiring import wire
 
 if TYPE_CHECKING:
+    from .snapshot import Snapshot
     from .timing.profile import Profile
     from .timing.timing import Timing
     from .trace import Tracer
@@ -65,7 +67,7 @@ class Machine:
         self.reboot = True
         """Whether a guest's reset request restarts the machine, or stops it (ResetRequested)."""
         self.on_reset: list[Callable[[], None]] = []
-        """Called once, at the next reset: by whoever keeps addresses of memory that mean nothing after it."""
+        """Called once, at the next reset or `restore`: for whoever keeps addresses that mean nothing after it."""
         self.tracers: list[Tracer] = []
         """Tracers that drain the engine's trace ring; `Tracer` adds and removes itself."""
         self._console = bytearray()
@@ -73,10 +75,10 @@ class Machine:
         self._searched = 0
         self._stop: Stop | None = None
         self._failure: BaseException | None = None
-        self._events: dict[Device, tuple[int, Callable[[], None]]] = {}
         self._plan: Plan | None = None
         self.ram = Ram(self.board.rom, self.board.banks)
         self.engine = Engine(self.board.harts, NATIVE, notice)
+        self._events = EventQueue(self.engine.set_next_event)
         self.devices: tuple[Device, ...] = tuple(make() for make in self.board.devices)
         self._uart = next((device for device in self.devices if isinstance(device, Uart16550)), None)
         self.bus = Bus(self.ram, self.devices, self.engine)
@@ -129,16 +131,18 @@ class Machine:
 
         RAM keeps what nothing was loaded over, as on a warm reset.
         """
-        tell, self.on_reset = self.on_reset, []
-        for callback in tell:
-            callback()
+        self._tell_reset()
         self._events.clear()
-        self._set_next_event()
         self.engine.reset(self.board.rom.base)
         for device in self.devices:
             device.reset()
         if self._plan is not None:
             self._write(self._plan)
+
+    def _tell_reset(self) -> None:
+        tell, self.on_reset = self.on_reset, []
+        for callback in tell:
+            callback()
 
     def boot(self, *, kernel: Image | None = None, firmware: Image | None = None, initrd: bytes | None = None,
              bootargs: str = "", device_tree: bytes | None = None) -> Plan:
@@ -161,6 +165,33 @@ class Machine:
             view[len(part.data):] = 0
             self.bus.discard_code(part.address, part.size)
         self.bus.write(self.board.rom.base, bootrom.contents(plan.entry, plan.device_tree, plan.next_address or 0))
+
+    # --- snapshots ------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """All that the machine is now, to go on from again (`restore`); between two runs only.
+
+        Costs what was written since the last one. SnapshotError if the host has no room for it, or if a
+        device has scheduled what is no method of its own.
+        """
+        from .snapshot import HostState, take
+
+        self.drain_console()
+        return take(self, HostState(bytes(self._console), self._searched, self._stop, self._events.save(self.devices),
+                                    self._plan))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Be again what the machine of `snapshot` was: this one or another on such a board. Tells `on_reset`.
+
+        SnapshotError if it is of another board, or a disk's file has changed; nothing happens then.
+        """
+        from .snapshot import put_back
+
+        put_back(self, snapshot, self._tell_reset)
+        host = snapshot.host
+        self._console[:] = host.console
+        self._searched, self._stop, self._failure, self._plan = host.searched, host.stop, None, host.plan
+        self._events.load(self.devices, host.events)
 
     # --- running --------------------------------------------------------------------------------------
 
@@ -266,17 +297,15 @@ class Machine:
         self.engine.request_stop()
 
     def schedule(self, device: Device, clock: int, action: Callable[[], None]) -> None:
-        """Call `action` when the machine's clock reaches `clock`, instead of what `device` scheduled before."""
-        self._events[device] = (min(clock, layout.INFINITE), action)
-        self._set_next_event()
+        """Call `action` when the machine's clock reaches `clock`, instead of what `device` scheduled before.
+
+        It should be a method of the device: a snapshot of the machine cannot keep another.
+        """
+        self._events.schedule(device, clock, action)
 
     def cancel(self, device: Device) -> None:
         """Forget what `device` scheduled."""
-        self._events.pop(device, None)
-        self._set_next_event()
-
-    def _set_next_event(self) -> None:
-        self.engine.set_next_event(min((when for when, _ in self._events.values()), default=layout.INFINITE))
+        self._events.cancel(device)
 
     def _handle(self, reason: int, poll: Callable[[int], bytes | None] | None) -> Stop | None:
         """What the run loop's reason means to us: a Stop, or None to go on."""
@@ -290,7 +319,7 @@ class Machine:
         arg = self.engine.word(layout.M_STOP_ARG)
         hart = self.engine.current_hart
         if reason == layout.STOP_EVENT:
-            self._run_events(max(arg, self.clock))
+            self._events.run_due(max(arg, self.clock))
         elif reason == layout.STOP_IDLE:
             if poll is None or not self._wait_for_input(poll, -1):
                 return Deadlock(tuple(h.pc for h in self.harts))
@@ -329,14 +358,6 @@ class Machine:
         if data:
             self.uart.feed(data)
         return data is not None
-
-    def _run_events(self, now: int) -> None:
-        due = [(device, action) for device, (when, action) in self._events.items() if when <= now]
-        for device, _ in due:
-            del self._events[device]
-        for _, action in due:
-            action()
-        self._set_next_event()
 
     def drain_console(self) -> None:
         """Take what the UART has sent into `console`; done by itself whenever the machine stops."""

@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .board import Board
+from .boardrecord import describe, rebuild
 from .errors import BoardError, MalformedFileError
 from .loader.detect import read_file
 from .machine import Machine
@@ -30,8 +31,6 @@ from .range import Range
 
 MAGIC, VERSION = b"HARTWELL-RAM", 1
 _BLOCK = 1 << 24
-_PRESENT_OR_SWAPPED = np.uint64(3 << 62)
-_BOARD = ("harts", "memory", "clock_hz", "timebase_hz", "mmu", "quantum")
 
 
 class RamDumpError(MalformedFileError):
@@ -41,9 +40,7 @@ class RamDumpError(MalformedFileError):
 def save(machine: Machine, path: str | Path) -> int:
     """Write the machine's RAM to a file; the file's bytes. OSError if it cannot be written."""
     pieces = [piece for bank in machine.board.banks for piece in _pieces(machine, bank)]
-    board = {name: getattr(machine.board, name) for name in _BOARD}
-    board |= {"banks": _ranges(machine.board.banks), "reserved": _ranges(machine.board.reserved)}
-    head = {"board": board, "pieces": _ranges(pieces)}
+    head = {"board": describe(machine.board), "pieces": [[piece.base, piece.size] for piece in pieces]}
     digest, packer = hashlib.sha256(), zlib.compressobj(1)
     size = 0
     with open(path, "wb") as out:
@@ -108,10 +105,7 @@ def _open(data: bytes, name: str) -> tuple[Board, list[Range], int]:
     body = data.index(b"\n", begin) + 1
     try:
         head: dict[str, Any] = json.loads(data[begin:body])
-        told = head["board"]
-        board = Board(banks=tuple(Range(*pair) for pair in told["banks"]),
-                      reserved=tuple(Range(*pair) for pair in told["reserved"]),
-                      **{field: told[field] for field in _BOARD})
+        board = rebuild(head["board"])
         pieces = [Range(*pair) for pair in head["pieces"]]
     except (ValueError, KeyError, TypeError, BoardError) as why:
         raise RamDumpError.at(name, begin, "board", str(why), "the description of one") from None
@@ -143,26 +137,7 @@ def _pieces(machine: Machine, bank: Range) -> Iterator[Range]:
         yield Range(start, bank.end - start)
 
 
-def _touched(machine: Machine, address: int, size: int) -> Any:
-    """Which host pages behind these addresses exist: the others hold zeros, and looking would make them exist.
-
-    None where the host does not tell (Linux does, in /proc/self/pagemap), or has pages of another size.
-    """
-    if mmap.PAGESIZE != PAGE:
-        return None
+def _touched(machine: Machine, address: int, size: int) -> npt.NDArray[np.bool_] | None:
+    """Which pages behind these addresses may hold anything but zeros; None where the host does not tell."""
     offset = machine.ram.offset(address, size)
-    if offset is None:
-        return None
-    try:
-        with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
-            pagemap.seek((machine.ram.host + offset) // PAGE * 8)
-            words = pagemap.read(size // PAGE * 8)
-    except OSError:
-        return None
-    if len(words) != size // PAGE * 8:
-        return None
-    return (np.frombuffer(words, dtype=np.uint64) & _PRESENT_OR_SWAPPED) != 0
-
-
-def _ranges(ranges: tuple[Range, ...] | list[Range]) -> list[list[int]]:
-    return [[part.base, part.size] for part in ranges]
+    return None if offset is None else machine.ram.touched(offset, size)

@@ -13,7 +13,7 @@
     ├── AllocatorHung               … or none within its budget
     ├── MetaTypeError               a frame metadata type that cannot be one, or is the wrong one
     ├── LockHeld                    waiting for a lock that only the waiter could release
-    ├── KernelClosed                the kernel has ended, or its machine was reset
+    ├── KernelClosed                the kernel has ended, or its machine was reset or restored
     ├── CorruptionError             emulated memory does not hold what only the kernel writes there
     └── BootError                   the machine or device tree gives the kernel nothing to boot with
 
@@ -183,7 +183,7 @@ class LockHeld(KernelError):
 
 
 class KernelClosed(KernelError):
-    """The kernel has ended, or its machine was reset or booted anew: its memory is not its own any more."""
+    """The kernel has ended, or its machine was reset, restored or booted anew: its memory is not its own any more."""
 
 
 class CorruptionError(KernelError):

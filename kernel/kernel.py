@@ -163,7 +163,7 @@ class Kernel:
     def close(self) -> None:
         """Let go of the machine as it is: handles hold nothing any more, every use of `mm` raises KernelClosed.
 
-        A reset of the machine, or another boot on it, does the same.
+        A reset of the machine, another boot on it, or `Machine.restore` does the same.
         """
         self.mm.close()
 
@@ -176,7 +176,7 @@ class Kernel:
 
 
 def _close(mm: Mm | None) -> None:
-    """End a kernel that is still around when its machine is reset."""
+    """End a kernel that is still around when its machine is reset or restored."""
     if mm is not None:
         mm.close()
 

@@ -59,11 +59,18 @@ class Device(ABC):
         """Go back to the power-on state."""
 
     def state(self) -> dict[str, Any]:
-        """Everything a snapshot must keep, as plain values, bytes and numpy arrays."""
+        """Everything a snapshot must keep: numbers, text, bytes, None, numpy arrays, and lists and dicts of these.
+
+        No host addresses, and nothing that is changed later: a copy. What the device has scheduled
+        (`Machine.schedule`) and the level of its interrupt line are kept by others.
+        """
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over what `state` gave."""
+        """Take over what `state` gave, in this machine or another. SnapshotError if it cannot be this device's.
+
+        Interrupt lines stay alone: the PLIC and the harts have their own.
+        """
 
 
 class NativeDevice(Device):
@@ -100,9 +107,7 @@ class NativeDevice(Device):
         type(self).native_write(0, offset, size, value, self.address)
 
     def state(self) -> dict[str, Any]:
-        return {"words": self.words.copy()}
+        return {"words": self.words[1:].copy()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        block = self.words[0]
-        self.words[:] = state["words"]
-        self.words[0] = block
+        self.words[1:] = state["words"]

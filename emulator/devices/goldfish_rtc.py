@@ -107,14 +107,13 @@ class GoldfishRtc(Device):
         self.machine.set_irq(self.irq, self._pending and self._enabled)
 
     def state(self) -> dict[str, Any]:
-        return {"shift": self._shift, "high": self._high, "alarm_high": self._alarm_high, "alarm": self._alarm,
-                "enabled": self._enabled, "pending": self._pending}
+        return {"start": self.start, "shift": self._shift, "high": self._high, "alarm_high": self._alarm_high,
+                "alarm": self._alarm, "enabled": self._enabled, "pending": self._pending}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._shift, self._high, self._alarm_high = state["shift"], state["high"], state["alarm_high"]
-        self._enabled, self._pending, self._alarm = state["enabled"], state["pending"], None
-        if state["alarm"] is not None:
-            self._set_alarm(state["alarm"])
+        self.start, self._shift, self._high = state["start"], state["shift"], state["high"]
+        self._alarm_high, self._alarm = state["alarm_high"], state["alarm"]
+        self._enabled, self._pending = state["enabled"], state["pending"]
 
     def node(self, harts: int) -> Node:
         from ..devicetree import Node, Ref, reg

@@ -15,7 +15,7 @@ Source: National Semiconductor PC16550D data sheet, section 8.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -179,6 +179,10 @@ def write(uc: int, offset: int, size: int, value: int, u: int) -> None:
         st64(u + U_SCR, value)
 
 
+_REGISTERS = {"ier": U_IER, "lcr": U_LCR, "mcr": U_MCR, "scr": U_SCR, "fcr": U_FCR, "divisor": U_DIVISOR,
+              "thr_empty": U_THR_EMPTY, "looped": U_LOOPED}
+
+
 class Uart16550(NativeDevice):
     """The console UART; at 0x1000_0000 with PLIC source 10 on the virt board."""
 
@@ -208,6 +212,10 @@ class Uart16550(NativeDevice):
 
     def feed(self, data: bytes) -> None:
         """Put `data` on the input line, behind what already waits."""
+        self._queue(data)
+        drive(self.address)
+
+    def _queue(self, data: bytes) -> None:
         head, tail = self._get(U_IN_HEAD), self._get(U_IN_TAIL)
         if head - tail + len(data) > len(self._in):
             self._grow(head - tail + len(data))
@@ -215,7 +223,6 @@ class Uart16550(NativeDevice):
         positions = (head + np.arange(len(data))) & self._get(U_IN_MASK)
         self._in[positions] = np.frombuffer(data, dtype=np.uint8)
         self._set(U_IN_HEAD, head + len(data))
-        drive(self.address)
 
     def _grow(self, size: int) -> None:
         """Move the input that waits into a ring for `size` bytes."""
@@ -249,6 +256,18 @@ class Uart16550(NativeDevice):
     def watch(self, on: bool) -> None:
         """Stop the machine after every byte sent, so that input can depend on it exactly."""
         self._set(U_WATCHED, int(on))
+
+    def state(self) -> dict[str, Any]:
+        """The registers, and the input that waits; output is the machine's from the moment that it is sent."""
+        waiting = self._in[(self._get(U_IN_TAIL) + np.arange(self.input_left)) & self._get(U_IN_MASK)]
+        return {**{name: self._get(field) for name, field in _REGISTERS.items()}, "input": waiting.tobytes()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        for name, field in _REGISTERS.items():
+            self._set(field, state[name])
+        self._set(U_OUT_COUNT, 0)
+        self._set(U_IN_TAIL, self._get(U_IN_HEAD))
+        self._queue(state["input"])
 
     def node(self, harts: int) -> Node:
         from ..devicetree import Node, Ref, reg

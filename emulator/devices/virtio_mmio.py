@@ -19,10 +19,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
-from ..errors import BusError
+from ..errors import BusError, SnapshotError
 from .device import Device
 
 if TYPE_CHECKING:
@@ -138,6 +138,13 @@ class VirtioBackend(ABC):
     def serve(self, memory: GuestMemory, buffers: list[Buffer]) -> int:
         """Serve one request; the number of bytes written into its writable buffers. Raises RingError or BusError."""
 
+    def state(self) -> dict[str, Any]:
+        """What a snapshot must keep, as `Device.state`."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` gave. SnapshotError if it is not that of such a backend."""
+
 
 class VirtioMmio(Device):
     """Slot `number` (0 … 7), at 0x1000_1000 + 0x1000 * number with source 1 + number on the virt board."""
@@ -239,6 +246,24 @@ class VirtioMmio(Device):
     def _drive(self) -> None:
         if self.machine is not None:
             self.machine.set_irq(self.irq, self._interrupts != 0)
+
+    def state(self) -> dict[str, Any]:
+        if self.backend is None:
+            return {}
+        return {"status": self._status, "interrupts": self._interrupts, "device_select": self._device_select,
+                "driver_select": self._driver_select, "queue_select": self._queue_select,
+                "queues": [asdict(queue) for queue in self._queues], "backend": self.backend.state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        if self.backend is None or not state:
+            if self.backend is not None or state:
+                raise SnapshotError(f"slot {self.irq - 1}: {'a disk' if self.backend else 'nothing'} here, "
+                                    f"{'a disk' if state else 'nothing'} in the snapshot")
+            return
+        self.backend.restore(state["backend"])
+        self._status, self._interrupts = state["status"], state["interrupts"]
+        self._device_select, self._driver_select = state["device_select"], state["driver_select"]
+        self._queue_select, self._queues = state["queue_select"], [Queue(**queue) for queue in state["queues"]]
 
     def node(self, harts: int) -> Node:
         from ..devicetree import Node, Ref, reg

@@ -33,6 +33,8 @@ RECORDS = 1 << 18
 """Translation block records before all translations are dropped and the pool starts over."""
 CODE_BUFFER = 256 << 20
 """Bytes of address space for translated code; committed as used."""
+MANY_PAGES = 256
+"""Pages with code whose translations are dropped one by one; for more, all are."""
 EVERYWHERE = (1, 0)
 """A hook range with begin above end: all addresses."""
 NOWHERE = (block.NOWHERE, block.NOWHERE)
@@ -61,6 +63,12 @@ class TimingModel(Protocol):
     def drop_blocks(self) -> None:
         """Translations were dropped, and everything known of them with them."""
 
+    def save(self) -> None:
+        """The state is about to be saved: bring all of it into `Engine.state_arrays`."""
+
+    def load(self) -> None:
+        """Other state was put into them: forget everything that was made of the state before."""
+
 
 class Engine:
     """One Unicorn instance with our traps, MMU, CSRs and run loop in place of its own.
@@ -82,6 +90,9 @@ class Engine:
         self._hart_words = np.zeros((harts, layout.H_SIZE // 8), dtype=np.int64)
         self._records = np.zeros((RECORDS + 16) * layout.R_SIZE // 8, dtype=np.int64)
         self._keep: list[Any] = []  # what the engine points to
+        self._code_pages = np.zeros(0, dtype=np.uint8)
+        self.state_arrays: dict[str, npt.NDArray[Any]] = {}
+        """What others keep of the harts' state, by name: numbers, no host addresses. Saved with the rest (`state`)."""
         self.harts = harts
         self.block = int(self._words.ctypes.data)
         self.hart_block = [int(self._hart_words.ctypes.data) + i * layout.H_SIZE for i in range(harts)]
@@ -167,8 +178,7 @@ class Engine:
 
         The hart's registers are undefined afterwards, until `reset`.
         """
-        flags = np.zeros(self._ram_size >> 12, dtype=np.uint8)
-        self._keep.append(flags)
+        self._code_pages = flags = np.zeros(self._ram_size >> 12, dtype=np.uint8)
         self.set_word(layout.M_HAS_CODE, int(flags.ctypes.data))
         selfcheck.run_first_blocks(self)
         selfcheck.check_self_modification(self)
@@ -205,6 +215,19 @@ class Engine:
         """Drop translations made from `size` bytes of RAM at `offset`: the host changed them."""
         self._lib.tb_invalidate_phys_range_riscv64(self._handle, ctypes.c_uint64(offset),
                                                    ctypes.c_uint64(offset + size))
+
+    def discard_pages(self, pages: npt.NDArray[np.int64]) -> None:
+        """Drop translations made from these pages of RAM (numbers), whose contents the host has replaced.
+
+        Cached address translations must be dropped, too (`flush_tlb`): stores to the pages are fast again.
+        """
+        code = pages[self._code_pages[pages] != 0]
+        if len(code) > MANY_PAGES:
+            self.flush_translations()
+        else:
+            for page in code.tolist():
+                self.discard_code(page << 12, 1 << 12)
+        self._code_pages[code] = 0
 
     def flush_translations(self) -> None:
         """Drop every translated block (not a TLB flush)."""
@@ -270,6 +293,11 @@ class Engine:
         for field, address in ((layout.M_BLOCK_HOOK, timing.on_block), (layout.M_CODE_HOOK, timing.on_code)):
             ctypes.c_uint64.from_address(self.word(field) + abi.HOOK_CALLBACK).value = address
         self.flush_translations()
+
+    @property
+    def timing(self) -> TimingModel | None:
+        """The timing model, if there is one."""
+        return self._timing
 
     @property
     def timed(self) -> bool:

@@ -33,8 +33,8 @@ from .layout import (
     P_MUL_LATENCY, P_MUL_PIPELINED, P_QUEUE, P_RAS, P_REDIRECT, P_REFETCH, P_REPLAY, P_SFENCE, P_SIZE, P_STORE_REPLAY,
     P_WALK_PLRU, P_WIDTH, RAS_SAME, SCRATCH_SIZE, STALLS, S_SIZE, S_WORDS, T_BTB_KEY, T_BTB_LATE, T_BTB_PAGE,
     T_BTB_TOUCHED, T_BTB_TWICE, T_CFI_PACKET, T_DATA_PAGE, T_DTLB, T_ENTRY, T_EVENTS, T_FETCHED, T_FETCH_PAGE,
-    T_FIRST_STATE, T_HART, T_HITS, T_ITLB, T_L1D_SHIFT, T_L1I_SHIFT, T_PARAMS, T_POOL, T_RAS_BEFORE, T_SAVED,
-    T_SHORT_STALLS, T_SIZE, T_STATE, T_STORE_A, T_STORE_B, T_WALK_KEY, WALK_CACHE, X_ENTRIES, X_LEVEL, X_PLRU,
+    T_FIRST_STATE, T_HART, T_HITS, T_ITLB, T_L1D_SHIFT, T_L1I_SHIFT, T_NEXT_OP, T_PARAMS, T_POOL, T_RAS_BEFORE,
+    T_SAVED, T_SHORT_STALLS, T_SIZE, T_STATE, T_STORE_A, T_STORE_B, T_WALK_KEY, WALK_CACHE, X_ENTRIES, X_LEVEL, X_PLRU,
     X_SECTOR_BITS, X_SUPERPAGES, X_SUPER_PLRU, X_WALK,
 )
 
@@ -105,6 +105,7 @@ class Model:
         }
         self._charge = native.function(code, charge.charge)
         engine.set_word(layout.M_EVENTS_SUPPORTED, event_mask(Event) & ~1)
+        engine.state_arrays |= {"timing": self._state[:, T_FIRST_STATE >> 3:T_SIZE >> 3]}
         engine.attach_timing(self)
 
     def _word(self, hart: int, field: int) -> int:
@@ -141,11 +142,8 @@ class Model:
 
     def drop_blocks(self) -> None:
         """Forget all blocks, edges and states; what the harts lost in them so far is kept."""
-        for hart in range(self._engine.harts):
-            at = T_SHORT_STALLS >> 3
-            self._state[hart, at:at + STALLS] += self._edge_stalls(hart)
+        self._fold_stalls()
         self.settle()
-        self._hits[:] = 0
         self._edges[:self._pool[A_EDGE_COUNT >> 3]] = 0
         self._buckets[:] = 0
         for field, value in ((A_EDGES, _address(self._edges)), (A_EDGE_COUNT, 0), (A_EDGE_LIMIT, EDGES),
@@ -156,6 +154,24 @@ class Model:
                              (A_BLOCKS_NEXT, _address(self._blocks)),
                              (A_BLOCKS_END, _address(self._blocks) + self._blocks.nbytes), (A_FULL, 0)):
             self._pool[field >> 3] = value
+
+    def save(self) -> None:
+        """Bring all of the harts' state into their own memory, for a snapshot."""
+        self._fold_stalls()
+        self.settle()
+        self._state[:, T_NEXT_OP >> 3] = 0  # of a block that is over
+
+    def load(self) -> None:
+        """The harts' state is another now: forget what blocks know of the one before."""
+        self._hits[:] = 0
+        self._engine.flush_translations()
+
+    def _fold_stalls(self) -> None:
+        """Count what was lost in each block in the harts' own memory."""
+        at = T_SHORT_STALLS >> 3
+        for hart in range(self._engine.harts):
+            self._state[hart, at:at + STALLS] += self._edge_stalls(hart)
+        self._hits[:] = 0
 
     def settle(self) -> None:
         """Bring each hart's pipeline state into its own memory, so that it does not depend on the pool."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import kernel_boot
+from . import kernel_boot, saving
 from .kernel_boot import Limits, our_kernel
 from .options import (
     MACHINE, WHAT, WHEN, Append, Bios, Harts, ImageOrKernel, Initrd, MaxInsns, Memory, Mmu, Timeout, Timing,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from emulator.timing.profile import Profile
     from hartwell.console import Console
 
-SHOW = "What to show"
+SHOW, KEEP = "What to show", "Save and continue"
 DEFAULT_LIMIT = 10**12
 """Instructions after which any run ends: some half an hour of a guest that never idles."""
 
@@ -72,6 +72,14 @@ def boot(
     dump_ram: Annotated[str | None, typer.Option(
         "--dump-ram", metavar="FILE", rich_help_panel=SHOW,
         help="At the end, write what is in RAM to FILE: for --ram of memmap, buddyinfo, pagetable and others.")] = None,
+    save: Annotated[str | None, typer.Option(
+        "--save", metavar="FILE", rich_help_panel=KEEP,
+        help="At the end, whatever ends the run, write a snapshot of the machine to FILE. Disks' files are not in it.")
+    ] = None,
+    load: Annotated[str | None, typer.Option(
+        "--load", metavar="FILE", rich_help_panel=KEEP,
+        help="Go on from a snapshot, instead of booting. With the same --disk options, and none that say what the "
+             "machine is like.")] = None,
     as_json: Annotated[bool, typer.Option(
         "--json", rich_help_panel=SHOW,
         help="At the end, one JSON object on stdout instead of the console: the same for every run of the same "
@@ -95,6 +103,8 @@ def boot(
       hartwell boot --bios fw_jump.bin hello   somebody else's firmware
       hartwell boot kernel.elf --disk fs.img   a kernel with a disk
       hartwell boot Image --initrd root.cpio.gz --append console=ttyS0 -m 512M
+      hartwell boot timer --max-insns 4M --save now.snap
+      hartwell boot --load now.snap            … goes on from there, as if it had not stopped
 
     \b
     [b]Exit code[/b]
@@ -107,21 +117,34 @@ def boot(
     seconds = parse_seconds(timeout, "--timeout")
     limit = parse_count(max_insns, "--max-insns") if max_insns is not None else None
     profile = load_timing(timing)
-    ours = image is None and kernel is None
-    software = our_kernel(bios) if ours else choose(image, kernel, bios)
+    ours = image is None and kernel is None and load is None
+    if save is not None:
+        saving.require_savable(save)
+    if load is not None:
+        software = Software(None, None, None)
+    else:
+        software = our_kernel(bios) if ours else choose(image, kernel, bios)
     if software.listed is not None:
         smp = software.listed.smp if smp is None else smp
         memory = memory or software.listed.memory
         limit = limit or software.listed.max_insns
     if dump_ram is not None:
         _require_writable(dump_ram)
-    board = make_board(smp, memory, mmu, quantum, open_disks(disk or [], snapshot))
-    machine = load_machine(board, profile, software, initrd, append, dtb)
+    disks = open_disks(disk or [], snapshot)
+    if load is not None:
+        given = {"IMAGE": image, "--kernel": kernel, "--bios": bios, "--initrd": initrd, "--append": append,
+                 "--dtb": dtb, "-m": memory, "--smp": smp, "--mmu": mmu, "--quantum": quantum, "--timing": profile}
+        machine = saving.continued(load, given, disks)
+    else:
+        board = make_board(smp, memory, mmu, quantum, disks)
+        machine = load_machine(board, profile, software, initrd, append, dtb)
     machine.reboot = not no_reboot
     try:
         run = kernel_boot.run if ours else run_image
         done = run(machine, software, Limits(limit, seconds), traced, attached=not as_json)
         show(machine, done, stats, as_json)
+        if save is not None:
+            saving.save(machine, save, done.stop)
         if dump_ram is not None:
             from emulator import ramdump
 

@@ -13,7 +13,7 @@ from .status import CommandError
 
 if TYPE_CHECKING:
     from emulator.board import Board
-    from emulator.devices.virtio_blk import Disk
+    from emulator.devices.disk import Disk
     from emulator.timing.profile import Profile
 
 WHAT, MACHINE, WHEN = "What to boot", "The machine", "When to stop"
@@ -66,7 +66,7 @@ def open_disks(paths: Sequence[str], snapshot: bool) -> list[Disk]:
     """The disks that the options name. InputFileError or CommandError says what is wrong with one."""
     if not paths:
         return []
-    from emulator.devices.virtio_blk import Disk
+    from emulator.devices.disk import Disk
 
     for number, path in enumerate(paths):
         if any(os.path.realpath(path) == os.path.realpath(earlier) for earlier in paths[:number]):

@@ -264,7 +264,8 @@ class MemoryPort:
     def _select(self, address: int, size: int) -> None:
         """Make the bank of `size` bytes at `address` the one at hand."""
         if self._closed:
-            raise KernelClosed("the kernel has ended, or its machine was reset: there is nothing behind this handle")
+            raise KernelClosed("the kernel has ended, or its machine was reset or restored: there is nothing behind "
+                               "this handle")
         for low, high, raw in self._banks:
             if low <= address and address + size <= high:
                 self._low, self._high = low, high

@@ -12,13 +12,13 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from .events import Event
-from .profile import Profile
 from .stats import HartStats, Stats
 
 if TYPE_CHECKING:
     from ..hart import Hart
     from ..machine import Machine
     from .model import Model
+    from .profile import Profile
 
 
 class HostAccess(IntEnum):

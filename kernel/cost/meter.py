@@ -58,12 +58,7 @@ class Meter:
 
     def access(self, kind: Access, address: int, size: int, stride: int) -> None:
         """Count an access, and charge it if there is a timing model."""
-        if size <= WORD:
-            words = 1
-        elif stride > WORD:
-            words = (size - 1) // stride + 1
-        else:
-            words = (address + size - 1) // WORD - address // WORD + 1
+        words = (size - 1) // stride + 1 if stride > WORD else (address + size - 1) // WORD - address // WORD + 1
         if kind is Access.LOAD:
             self._loads += words
             how = HostAccess.LOAD

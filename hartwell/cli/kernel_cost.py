@@ -23,8 +23,9 @@ def cost(
 ) -> None:
     """Show what an allocation, a mapping and other operations cost: accesses, misses and cycles.
 
-    Cold is with empty caches and TLBs, warm after some runs of the same. Instructions are an estimate from the
-    accesses; the first line says which core it is, and the error that was measured for it on machine code.
+    Cold is with empty caches and TLBs, warm after some runs of the same. Instructions are an estimate from
+    the accesses. The first line says which core it is, the error that was measured for it on machine code,
+    and that of the estimate.
 
     \b
     [b]Examples[/b]
@@ -36,6 +37,7 @@ def cost(
     Each operation is measured on its own; what undoes one is in the next line.
     """
     from hartwell.views.table import print_json, print_table
+    from kernel.cost.cost import ESTIMATE
     from kernel.cost.operations import measure_operations
 
     with opened(None, memory, smp, mmu, load_timing(timing)) as kernel:
@@ -43,9 +45,10 @@ def cost(
         modelled = kernel.machine.timing is not None and kernel.machine.timing.modelled
     used = measured[0].warm
     if as_json:
-        print_json({"profile": used.profile, "accuracy": used.accuracy, "operations": list(map(as_dict, measured))})
+        print_json({"profile": used.profile, "accuracy": used.accuracy, "estimate": ESTIMATE,
+                    "operations": list(map(as_dict, measured))})
         return
-    print(f"profile  {used.profile} ({used.accuracy})\n")
+    print(f"profile  {used.profile} ({used.accuracy}; estimate: {ESTIMATE})\n")
     headings: tuple[str, ...] = ("operation", "loads", "stores", "atomics", "instructions")
     headings += ("L1D misses cold", "warm", "DTLB misses cold", "warm", "cycles cold", "warm") if modelled else (
         "cycles",)

@@ -9,7 +9,7 @@ and on a machine with a timing model each access goes through a hart's TLB and c
 on that hart (`Meter`).
 """
 
-from .cost import Cost
+from .cost import ESTIMATE, Cost
 from .meter import INSTRUCTIONS, Meter
 
-__all__ = ["INSTRUCTIONS", "Cost", "Meter"]
+__all__ = ["ESTIMATE", "INSTRUCTIONS", "Cost", "Meter"]

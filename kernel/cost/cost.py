@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Final
+
+ESTIMATE: Final = "±16 %"
+"""How far the meter's cycles are from those of compiled code with warm caches: the mean of six operations.
+
+The comparison is in docs/kernel.md, "What it costs". It comes on top of the profile's own error.
+"""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -44,7 +51,7 @@ class Cost:
                 f"{self.stores:,} stores, {self.atomics:,} atomics")
         if self.l1d_misses or self.dtlb_misses:
             text += f", {self.l1d_misses:,} L1D misses, {self.dtlb_misses:,} DTLB misses"
-        return f"{text} ({self.profile}: {self.accuracy})"
+        return f"{text} ({self.profile}: {self.accuracy}; estimate: {ESTIMATE})"
 
     def __repr__(self) -> str:
         return f"<Cost {self}>"

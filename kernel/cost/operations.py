@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kernel.kernel import Kernel
     from kernel.mm.context import Mm
 
-ROUNDS: Final = 8
+ROUNDS: Final = 32
 """Runs before an operation counts as warm: the caches replace lines at random, so one run does not warm them."""
 SMALL, LARGE = Layout(64, 8), Layout(2 * PAGE_SIZE, 8)
 PAGE: Final = range(1 << 30, (1 << 30) + PAGE_SIZE)

@@ -9,6 +9,7 @@ import pytest
 
 from emulator.timing import load_profile
 from kernel.boot.stages import STAGES
+from kernel.cost import ESTIMATE
 from kernel.cost.operations import OPERATIONS
 
 from .conftest import Hartwell
@@ -18,7 +19,7 @@ def test_table_has_every_operation_under_the_profile_with_its_error(hartwell: Ha
     done = hartwell("kernel", "cost", "-m", "32M")
     assert (done.code, done.err) == (0, "")
     first, blank, headings, *rows = done.out.splitlines()
-    assert (first, blank) == (f"profile  rocket ({load_profile('rocket').accuracy})", "")
+    assert (first, blank) == (f"profile  rocket ({load_profile('rocket').accuracy}; estimate: {ESTIMATE})", "")
     assert headings.split()[0] == "operation"
     names = [re.split(r"  +", row)[0] for row in rows]
     assert names == [name for each in OPERATIONS for name in (each.doing, each.undoing) if name]
@@ -36,7 +37,7 @@ def test_json_is_the_same_every_time_and_colder_is_dearer(hartwell: Hartwell) ->
     one, other = (hartwell("kernel", "cost", "-m", "32M", "--timing", "u74", "--json") for _ in range(2))
     assert one == other
     told = json.loads(one.out)
-    assert (told["profile"], told["accuracy"]) == ("u74", "uncalibrated")
+    assert (told["profile"], told["accuracy"], told["estimate"]) == ("u74", "uncalibrated", ESTIMATE)
     for each in told["operations"]:
         assert each["cold"]["cycles"] > each["warm"]["cycles"], each["operation"]
         assert each["cold"]["l1d_misses"] > each["warm"]["l1d_misses"], each["operation"]
@@ -47,7 +48,7 @@ def test_json_is_the_same_every_time_and_colder_is_dearer(hartwell: Hartwell) ->
                                                   ("simple", "one cycle per instruction")])
 def test_without_a_model_there_are_no_misses_to_show(hartwell: Hartwell, timing: str, accuracy: str) -> None:
     first, _, headings, *rows = hartwell("kernel", "cost", "-m", "32M", "--timing", timing).out.splitlines()
-    assert first == f"profile  {timing} ({accuracy})"
+    assert first == f"profile  {timing} ({accuracy}; estimate: {ESTIMATE})"
     assert headings.split() == ["operation", "loads", "stores", "atomics", "instructions", "cycles"]
     for row in rows:
         instructions, cycles = row.split()[-2:]

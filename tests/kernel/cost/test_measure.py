@@ -118,6 +118,14 @@ def test_nested_blocks_add_up(profile: str) -> None:
     assert sums["atomics"] > 0
 
 
+def test_an_outer_block_goes_on_behind_an_inner_one(kernel: Kernel) -> None:
+    with kernel.measure() as outer:
+        with kernel.measure() as inner:
+            kernel.mm.port.load(kernel.mm.statics.base)
+        kernel.mm.port.load(kernel.mm.statics.base)
+    assert (inner.loads, outer.loads) == (1, 2)
+
+
 def test_an_exception_does_not_lose_the_cost(mm: Mm, kernel: Kernel) -> None:
     with pytest.raises(ZeroDivisionError), kernel.measure() as cost:
         mm.port.load(mm.statics.base)
@@ -159,7 +167,7 @@ def test_a_cost_tells_its_profile_and_cannot_be_changed(kernel: Kernel) -> None:
     with kernel.measure() as cost:
         kernel.mm.port.load(kernel.mm.statics.base)
     assert repr(cost) == ("<Cost 8 cycles: 8 instructions, 1 loads, 0 stores, 0 atomics "
-                          "(off: one cycle per instruction)>")
+                          "(off: one cycle per instruction; estimate: ±16 %)>")
     with pytest.raises(FrozenInstanceError):
         cost.cycles = 1  # type: ignore[misc]
 

@@ -152,6 +152,39 @@ def operations() -> list[Figure]:
                     for key, (name, _, _) in names.items()]
 
 
+def charging() -> list[Figure]:
+    """What a timing model costs the kernel's accesses, beside none; medians of runs that are taken in turn."""
+    from emulator import Board, Machine
+    from emulator.timing import load_profile
+    from kernel import Kernel
+    from kernel.mm import FrameAllocOptions
+
+    pairs = PAIRS // 5
+
+    def rate(kernel: Kernel) -> float:
+        alloc = FrameAllocOptions(kernel.mm).alloc_frame
+
+        def action() -> None:
+            for _ in range(pairs):
+                alloc().drop()
+
+        return _rate(action, pairs)
+
+    kernels = [Kernel.boot(Machine(Board(memory=32 << 20), profile)) for profile in (None, load_profile("rocket"))]
+    off, on = kernels
+    rates = interleaved(5, off=lambda: rate(off), on=lambda: rate(on))
+    with on.mm.port.observed(count := _Count()):
+        FrameAllocOptions(on.mm).alloc_frame().drop()
+    each = (1 / rates["on"] - 1 / rates["off"]) / count.number
+    for kernel in kernels:
+        kernel.close()
+    return [
+        Figure("alloc and drop of a frame, accesses charged", rates["on"], "pairs/s",
+               note=f"{rates['off']:,.0f} without a timing model"),
+        Figure("charging an access", each * 1e6, "us", note=f"{count.number} accesses a pair, one of them a page"),
+    ]
+
+
 def service() -> Figure:
     """A command that a hart executes for Python, such as a TLB flush."""
     kernel = _machine(32)
@@ -169,4 +202,4 @@ def service() -> Figure:
 
 def figures() -> list[Figure]:
     """All of them."""
-    return [*boots(), *operations(), service()]
+    return [*boots(), *operations(), *charging(), service()]

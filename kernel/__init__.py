@@ -9,7 +9,8 @@ machine's memory, in OSTD's layouts. `kernel.mm` has the memory manager.
 """
 
 from .boot.booting import Choices, StageReport
+from .cost import Cost
 from .errors import KernelError
 from .kernel import Kernel
 
-__all__ = ["Choices", "Kernel", "KernelError", "StageReport"]
+__all__ = ["Choices", "Cost", "Kernel", "KernelError", "StageReport"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -21,6 +21,7 @@ from kernel.boot.booting import Booting, Choices, StageReport
 from kernel.boot.early_info import EarlyInfo
 from kernel.boot.figures import cpus
 from kernel.boot.stages import STAGES, run_stage
+from kernel.cost import Cost, Meter
 from kernel.cpu.sbi import Sbi
 from kernel.cpu.service import Service
 from kernel.cpu.smp import Smp
@@ -46,8 +47,10 @@ class Kernel:
     still while Python runs; what needs one of them (a TLB flush, an SBI call) runs it for a moment.
     """
 
-    def __init__(self, machine: Machine, mm: Mm, service: Service, smp: Smp, reports: tuple[StageReport, ...]) -> None:
+    def __init__(self, machine: Machine, mm: Mm, service: Service, smp: Smp, meter: Meter,
+                 reports: tuple[StageReport, ...]) -> None:
         self.machine, self.mm, self.service, self.smp, self.reports = machine, mm, service, smp, reports
+        self._meter = meter
         weak = weakref.ref(mm)
         machine.on_reset.append(lambda: _close(weak()))
 
@@ -72,7 +75,7 @@ class Kernel:
             report = run_stage(boot, stage)
             if on_stage is not None:
                 on_stage(report)
-        return cls(machine, boot.mm, boot.service, boot.smp, tuple(boot.reports))
+        return cls(machine, boot.mm, boot.service, boot.smp, boot.meter, tuple(boot.reports))
 
     @classmethod
     def attach(cls, machine: Machine, choices: Choices | None = None) -> Kernel:
@@ -107,17 +110,19 @@ class Kernel:
         if phase >= Phase.PAGE_TABLE:
             mm.kspace = KernelSpace(mm)
         statics.sealed = False  # who goes on working may need areas that the boot did not
-        return cls(machine, mm, service, smp, ())
+        return cls(machine, mm, service, smp, Meter(machine, mm, service), ())
 
     # --- what it is -----------------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
-        return f"<Kernel {self.mm.paging.name}, {cpus(self.mm.cpu_locals.count)}, {self.phase.name.lower()}>"
+        with self.mm.port.looking():
+            return f"<Kernel {self.mm.paging.name}, {cpus(self.mm.cpu_locals.count)}, {self.phase.name.lower()}>"
 
     @property
     def phase(self) -> Phase:
         """How far the boot came."""
-        return BootRecord(self.mm.statics).phase
+        with self.mm.port.looking():
+            return BootRecord(self.mm.statics).phase
 
     @property
     def sbi(self) -> Sbi:
@@ -140,12 +145,20 @@ class Kernel:
     @contextmanager
     def on_cpu(self, cpu: int) -> Iterator[None]:
         """Run the kernel's Python code as CPU `cpu` for the length of a `with` block."""
-        self.mm.cpu_locals.base(cpu)
+        with self.mm.port.looking():
+            self.mm.cpu_locals.base(cpu)
         before = self.mm.switch_cpu(cpu)
         try:
             yield
         finally:
             self.mm.switch_cpu(before)
+
+    def measure(self) -> AbstractContextManager[Cost]:
+        """What the kernel does in a `with` block costs so much: a Cost, complete when the block ends.
+
+        Blocks may be nested; each counts all that is done in it.
+        """
+        return self._meter.measure()
 
     def log(self, text: str) -> None:
         """Write a line to the guest's console, by the firmware; KernelClosed after the end."""

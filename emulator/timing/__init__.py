@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from .profile import Profile
     from .profile_file import load_profile
     from .stats import HartStats, Stats
+    from .timing import HostAccess
 
-__all__ = ["HartStats", "Profile", "Stats", "load_profile"]
+__all__ = ["HartStats", "HostAccess", "Profile", "Stats", "load_profile"]
 
-_HOMES = {"HartStats": "stats", "Profile": "profile", "Stats": "stats", "load_profile": "profile_file"}
+_HOMES = {"HartStats": "stats", "HostAccess": "timing", "Profile": "profile", "Stats": "stats",
+          "load_profile": "profile_file"}
 
 
 def __getattr__(name: str) -> object:

@@ -177,6 +177,7 @@ T_DTLB: Final = _t.take(_b.size // 8)
 T_WALK_PLRU: Final = _t.take()
 T_WALK_KEY: Final = _t.take(WALK_CACHE)  # physical address of a table entry that points to a table, -1 for none
 T_SHORT_STALLS: Final = _t.take(STALLS)  # cycles lost in blocks that ended early, and folded from edges that are gone
+T_HOST: Final = _t.take()  # cycles of instructions that the host did for the hart (`charge`)
 T_SAVED: Final = _t.take(16)  # the pipeline's state as S_ words, while T_STATE is 0
 T_SIZE: Final = _t.size
 T_SCRATCH: Final = T_SIZE  # working memory of `pipeline.run`, not state

@@ -26,16 +26,17 @@ from .layout import (
     A_BLOCKS_END, A_BLOCKS_NEXT, A_EDGES, A_EDGE_BUCKETS, A_EDGE_COUNT, A_EDGE_LIMIT, A_FULL, A_OPS_END, A_OPS_NEXT,
     A_SIZE, A_STATES, A_STATE_BUCKETS, A_STATE_COUNT, A_STATE_LIMIT, BUCKETS, B_SUPER_BASE, B_SUPER_SIZE, B_TAG,
     B_VALID, C_LINE_BITS, C_LRU, C_MISS, C_MISS_DIRTY, C_SETS, C_SET_BITS, C_WAYS, D_SIZE, ENTRY_FLUSH, E_SIZE,
-    E_STALLS, MAX_BTB, MAX_PAGES, O_SIZE, P_AMO, P_BHT, P_BHT_BITS, P_BHT_COUNTER, P_BHT_HASH, P_BHT_HASH_BITS,
-    P_BHT_HISTORY, P_BTB, P_BTB_MATCH, P_BTB_PAGES, P_BTB_PLRU, P_CSR, P_DIV_BASE, P_DIV_SIGN, P_DTLB, P_FDIV_D,
-    P_FDIV_S, P_FDIV_SPECIAL, P_FENCE, P_FENCE_I, P_FP_DOUBLE, P_FP_LOAD, P_FP_SHORT, P_FP_SINGLE, P_FP_TO_INT,
-    P_FSQRT_D, P_FSQRT_S, P_ITLB, P_L1D, P_L1I, P_LINK, P_LOAD, P_LOAD_NARROW, P_MISPREDICT, P_MMIO, P_MUL_BITS,
-    P_MUL_LATENCY, P_MUL_PIPELINED, P_QUEUE, P_RAS, P_REDIRECT, P_REFETCH, P_REPLAY, P_SFENCE, P_SIZE, P_STORE_REPLAY,
-    P_WALK_PLRU, P_WIDTH, RAS_SAME, SCRATCH_SIZE, STALLS, S_SIZE, S_WORDS, T_BTB_KEY, T_BTB_LATE, T_BTB_PAGE,
-    T_BTB_TOUCHED, T_BTB_TWICE, T_CFI_PACKET, T_DATA_PAGE, T_DTLB, T_ENTRY, T_EVENTS, T_FETCHED, T_FETCH_PAGE,
-    T_FIRST_STATE, T_HART, T_HITS, T_ITLB, T_L1D_SHIFT, T_L1I_SHIFT, T_NEXT_OP, T_PARAMS, T_POOL, T_RAS_BEFORE,
-    T_SAVED, T_SHORT_STALLS, T_SIZE, T_STATE, T_STORE_A, T_STORE_B, T_WALK_KEY, WALK_CACHE, X_ENTRIES, X_LEVEL, X_PLRU,
-    X_SECTOR_BITS, X_SUPERPAGES, X_SUPER_PLRU, X_WALK,
+    E_STALLS, MAX_BTB, MAX_LINES, MAX_PAGES, O_SIZE, P_AMO, P_BHT, P_BHT_BITS, P_BHT_COUNTER, P_BHT_HASH,
+    P_BHT_HASH_BITS, P_BHT_HISTORY, P_BTB, P_BTB_MATCH, P_BTB_PAGES, P_BTB_PLRU, P_CSR, P_DIV_BASE, P_DIV_SIGN, P_DTLB,
+    P_FDIV_D, P_FDIV_S, P_FDIV_SPECIAL, P_FENCE, P_FENCE_I, P_FP_DOUBLE, P_FP_LOAD, P_FP_SHORT, P_FP_SINGLE,
+    P_FP_TO_INT, P_FSQRT_D, P_FSQRT_S, P_ITLB, P_L1D, P_L1I, P_LINK, P_LOAD, P_LOAD_NARROW, P_MISPREDICT, P_MMIO,
+    P_MUL_BITS, P_MUL_LATENCY, P_MUL_PIPELINED, P_QUEUE, P_RAS, P_REDIRECT, P_REFETCH, P_REPLAY, P_SFENCE, P_SIZE,
+    P_STORE_REPLAY, P_WALK_PLRU, P_WIDTH, RAS_SAME, SCRATCH_SIZE, STALLS, S_SIZE, S_WORDS, T_BTB_KEY, T_BTB_LATE,
+    T_BTB_PAGE, T_BTB_TOUCHED, T_BTB_TWICE, T_CFI_PACKET, T_DATA_PAGE, T_DTLB, T_ENTRY, T_EVENTS, T_FETCHED,
+    T_FETCH_PAGE, T_FIRST_STATE, T_HART, T_HITS, T_HOST, T_ITLB, T_L1D_EPOCH, T_L1D_LATEST, T_L1D_SHIFT, T_L1D_TAGS,
+    T_L1I_EPOCH, T_L1I_SHIFT, T_L1I_TAGS, T_NEXT_OP, T_PARAMS, T_POOL, T_RAS_BEFORE, T_SAVED, T_SHORT_STALLS, T_SIZE,
+    T_STATE, T_STORE_A, T_STORE_B, T_WALK_KEY, WALK_CACHE, X_ENTRIES, X_LEVEL, X_PLRU, X_SECTOR_BITS, X_SUPERPAGES,
+    X_SUPER_PLRU, X_WALK,
 )
 
 MODULES: tuple[ModuleType, ...] = (
@@ -50,10 +51,11 @@ EDGES = 1 << 18
 STATES = 1 << 16
 OPS = 1 << 21
 BLOCKS = 1 << 18
-UNKNOWN = ((T_BTB_KEY, MAX_BTB), (T_BTB_PAGE, MAX_PAGES), (T_WALK_KEY, WALK_CACHE), (T_BTB_TOUCHED, 1),
-           (T_BTB_TWICE, 1), (T_BTB_LATE, 1), (T_CFI_PACKET, 1), (T_DATA_PAGE, 1), (T_FETCHED, 1), (T_FETCH_PAGE, 1),
-           (T_STORE_A, 1), (T_STORE_B, 1))
+UNKNOWN = ((T_BTB_KEY, MAX_BTB), (T_BTB_PAGE, MAX_PAGES), (T_BTB_TOUCHED, 1), (T_BTB_TWICE, 1), (T_BTB_LATE, 1),
+           (T_CFI_PACKET, 1), (T_STORE_A, 1), (T_STORE_B, 1))
 """Words of a hart's state that are -1 after reset, and how many of each."""
+UNCACHED = ((T_WALK_KEY, WALK_CACHE), (T_DATA_PAGE, 1), (T_FETCHED, 1), (T_FETCH_PAGE, 1))
+"""The same for what stands for the contents of caches and TLBs."""
 MARGIN = 64
 """Edges and states kept free: what may still be made after a pool was found full."""
 
@@ -88,6 +90,7 @@ class Model:
         self._engine = engine
         self._params = parameters(profile)
         self._state = np.zeros((engine.harts, (T_SIZE + SCRATCH_SIZE) // 8), dtype=np.int64)
+        self._addresses = [_address(row) for row in self._state]
         self._hits = np.zeros((engine.harts, EDGES + MARGIN), dtype=np.int64)
         self._pool = np.zeros(A_SIZE // 8, dtype=np.int64)
         self._edges = np.zeros((EDGES + MARGIN, E_SIZE // 8), dtype=np.int64)
@@ -129,9 +132,7 @@ class Model:
                 self._set(hart, field, address)
             for field, count in UNKNOWN:
                 self._fill(hart, field, count, -1)
-            for tlb_at in (T_ITLB, T_DTLB):
-                self._fill(hart, tlb_at + B_TAG, (B_VALID - B_TAG) // 8, -1)
-                self._fill(hart, tlb_at + B_SUPER_BASE, (B_SUPER_SIZE - B_SUPER_BASE) // 8, -1)
+            self._empty(hart)
             self._set(hart, T_RAS_BEFORE, RAS_SAME)
             self._set(hart, T_L1I_SHIFT, 1)
             self._set(hart, T_L1D_SHIFT, 1)
@@ -139,6 +140,23 @@ class Model:
             self._engine.set_hart_word(hart, layout.H_TIMING, _address(self._state[hart]))
         self._engine.set_word(layout.M_TIMING, _address(self._state[0]))
         self.drop_blocks()
+
+    def empty_caches(self) -> None:
+        """Every hart's caches and TLBs empty, in no time; dirty lines are not written back, counts are kept."""
+        self.drop_blocks()
+        for hart in range(self._engine.harts):
+            self._empty(hart)
+
+    def _empty(self, hart: int) -> None:
+        for field in (T_L1I_TAGS, T_L1D_TAGS, T_L1D_LATEST):
+            self._fill(hart, field, MAX_LINES, 0)
+        for field in (T_L1I_EPOCH, T_L1D_EPOCH):
+            self._set(hart, field, self._word(hart, field) + 1)
+        for field, count in UNCACHED:
+            self._fill(hart, field, count, -1)
+        for tlb_at in (T_ITLB, T_DTLB):
+            self._fill(hart, tlb_at + B_TAG, (B_VALID - B_TAG) // 8, -1)
+            self._fill(hart, tlb_at + B_SUPER_BASE, (B_SUPER_SIZE - B_SUPER_BASE) // 8, -1)
 
     def drop_blocks(self) -> None:
         """Forget all blocks, edges and states; what the harts lost in them so far is kept."""
@@ -182,17 +200,16 @@ class Model:
                 self._state[hart, T_SAVED >> 3:(T_SAVED >> 3) + S_WORDS] = list(words)
                 self._set(hart, T_STATE, 0)
 
-    def charge(self, hart: int, address: int, physical: int, size: int, kind: int, overhead: int) -> int:
+    def charge(self, hart: int, address: int, physical: int, size: int, kind: int, overhead: int,
+               stride: int = charge.WORD) -> int:
         """Charge an access of the host's to `hart`, whose clock goes on; the cycles it took.
 
-        `size` bytes at `physical`, which `hart` knows as `address`; `kind` is a CHARGE_ value of `charge`.
+        `size` bytes at `physical`, which `hart` knows as `address`, of which a word in every `stride` is
+        accessed; `kind` is a CHARGE_ value of `charge`, `overhead` instructions besides one for each word.
         Not while the machine runs.
         """
-        engine = self._engine
-        cycles = self._charge(_address(self._state[hart]), engine.block, engine.state_address(hart), address, physical,
-                              size, kind, overhead)
-        engine.set_hart_word(hart, layout.H_CLOCK, engine.hart_word(hart, layout.H_CLOCK) + cycles)
-        return cycles
+        return self._charge(self._addresses[hart], self._engine.block, self._engine.state_address(hart), address,
+                            physical, size, kind, overhead, stride)
 
     def _edge_stalls(self, hart: int) -> npt.NDArray[np.int64]:
         """Cycles that `hart` lost in the blocks now known, by Stall."""
@@ -208,6 +225,14 @@ class Model:
         at = T_SHORT_STALLS >> 3
         total = self._state[hart, at:at + STALLS] + self._edge_stalls(hart)
         return {stall: int(total[stall]) for stall in Stall}
+
+    def host_cycles(self, hart: int) -> int:
+        """Cycles of the instructions that the host did for `hart` since reset (`charge`)."""
+        return self._word(hart, T_HOST)
+
+    def count(self, event: Event) -> int:
+        """How often all harts together met with `event` since reset."""
+        return sum(self._engine.hart_word(hart, layout.H_EVENTS + 8 * event) for hart in range(self._engine.harts))
 
     def events(self, hart: int) -> dict[Event, int]:
         """How often `hart` met with each event since reset."""

@@ -22,11 +22,14 @@ class HartStats:
     """How often each event happened; only events that the profile models are there."""
     stalls: dict[Stall, int]
     """Cycles lost to each cause; empty for a profile without a pipeline."""
+    host: int = 0
+    """Cycles of instructions that the host did for the hart, and that it has not retired (`Timing.charge`)."""
 
     @property
     def cpi(self) -> float:
-        """Cycles per instruction while not waiting; 0 before the first instruction."""
-        return (self.cycles - self.waiting) / self.instructions if self.instructions else 0.0
+        """Cycles per instruction, the host's included, while not waiting; 0 before the first instruction."""
+        done = self.instructions + self.host
+        return (self.cycles - self.waiting) / done if done else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,4 +56,5 @@ class Stats:
     def cpi(self) -> float:
         """Cycles per instruction of all harts together, while they do not wait; 0 before the first instruction."""
         running = sum(hart.cycles - hart.waiting for hart in self.harts)
-        return running / self.instructions if self.instructions else 0.0
+        done = sum(hart.instructions + hart.host for hart in self.harts)
+        return running / done if done else 0.0

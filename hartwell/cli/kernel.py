@@ -1,4 +1,4 @@
-"""`hartwell kernel …`: the kernel's address space, and the buddy system drawn."""
+"""`hartwell kernel …`: the kernel's address space, the buddy system drawn, and what operations cost."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .kernel_cost import cost
 from .kernels import STATE, AsJson, RamFile, opened
 from .options import Harts, Memory, Mmu
 from .pagetable import mapping_as_dict, pages
@@ -13,8 +14,9 @@ from .pagetable import mapping_as_dict, pages
 if TYPE_CHECKING:
     from kernel.osdk.frame_allocator.buddy_demo import State
 
-app = typer.Typer(name="kernel", help="Look at the kernel itself: its address space, its allocator at work.",
-                  rich_markup_mode="rich", no_args_is_help=True)
+app = typer.Typer(name="kernel", rich_markup_mode="rich", no_args_is_help=True,
+                  help="Look at the kernel itself: its address space, its allocator at work, what it costs.")
+app.command("cost")(cost)
 
 
 @app.command("layout")

@@ -12,6 +12,7 @@ from .options import make_board
 from .status import CommandError, say
 
 if TYPE_CHECKING:
+    from emulator.timing.profile import Profile
     from kernel import Kernel
 
 STATE = "What to look at"
@@ -24,8 +25,9 @@ AsJson = Annotated[bool, typer.Option(
 
 
 @contextmanager
-def opened(ram: str | None, memory: str | None, smp: int | None, mmu: str | None) -> Iterator[Kernel]:
-    """The kernel that the options name, for the length of a `with` block.
+def opened(ram: str | None, memory: str | None, smp: int | None, mmu: str | None,
+           timing: Profile | None = None) -> Iterator[Kernel]:
+    """The kernel that the options name, for the length of a `with` block; a fresh boot has `timing`.
 
     CommandError for a file that has no kernel in its memory, or a damaged one, and for contradictory options.
     """
@@ -35,7 +37,7 @@ def opened(ram: str | None, memory: str | None, smp: int | None, mmu: str | None
     if ram is None:
         from kernel import Kernel
 
-        machine = Machine(make_board(smp, memory, mmu), notice=say)
+        machine = Machine(make_board(smp, memory, mmu), timing, notice=say)
         try:
             yield Kernel.boot(machine)
         finally:

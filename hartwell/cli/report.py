@@ -29,7 +29,7 @@ def show(machine: Machine, run: Run, stats: bool, json_wanted: bool) -> None:
     if json_wanted:
         print(as_json(machine, run, stats))
     elif stats:
-        for line in as_text(machine, run.seconds):
+        for line in as_text(machine, run):
             say(line)
     elif machine.timing is not None:
         from hartwell.views.stats import summary
@@ -69,15 +69,17 @@ def _timing(machine: Machine) -> dict[str, Any] | None:
     return as_dict(machine.timing.stats())
 
 
-def as_text(machine: Machine, seconds: float) -> list[str]:
+def as_text(machine: Machine, run: Run) -> list[str]:
     """A table with a line per hart, what cycles are, or went to, then how fast the host was."""
-    speed = machine.instructions / seconds / 1e6 if seconds else 0
-    host = f"{machine.instructions:,} instructions in {seconds:.3f} s: {speed:,.1f} million per second"
+    speed = machine.instructions / run.seconds / 1e6 if run.seconds else 0
+    host = f"{machine.instructions:,} instructions in {run.seconds:.3f} s: {speed:,.1f} million per second"
     if machine.timing is not None:
-        from hartwell.views.stats import lines
+        from hartwell.views import stages, stats
         from hartwell.views.table import can_print
 
-        return [*lines(machine.timing.stats(), plain=True, ascii_only=not can_print("█▏")), "", host]
+        shown = stats.lines(machine.timing.stats(), plain=True, ascii_only=not can_print("█▏"))
+        told = stages.lines(run.stages or (), plain=True)
+        return [*shown, *(["", *told] if told else []), "", host]
     rows = [("hart", "instructions", "cycles", "traps", "pc")]
     rows += [(str(hart.id), f"{hart.instructions:,}", f"{hart.cycles:,}", f"{hart.traps:,}", f"{hart.pc:#x}")
              for hart in machine.harts]

@@ -37,7 +37,8 @@ def stats(
 
     For every hart: instructions, cycles and CPI; the share of cycles in which instructions were issued, of
     every cause why none was, and of waiting; misses and mispredictions per 1000 instructions. The first
-    line says which core it is, and the error that was measured for it.
+    line says which core it is, and the error that was measured for it. Of our own kernel's boot, also the
+    cycles of every stage.
 
     \b
     [b]Examples[/b]
@@ -49,6 +50,7 @@ def stats(
 
     The exit code is the guest's, or boot's for how the run ended.
     """
+    from hartwell.views import stages
     from hartwell.views.stats import as_dict, lines
     from hartwell.views.table import can_print, print_json
 
@@ -75,4 +77,6 @@ def stats(
         print_json({"reason": done.result.reason, "exit_code": done.result.exit_code, **as_dict(counted)})
     else:
         print("\n".join(lines(counted, plain=False, ascii_only=not can_print("█▏"))))
+        if done.stages:
+            print("\n" + "\n".join(stages.lines(done.stages, plain=False)))
     return done.result.exit_code

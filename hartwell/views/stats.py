@@ -13,7 +13,8 @@
         L1D misses     240                   4.60  1.9 % of 12,540 accesses
 
 Cycles of a hart are those in which instructions were issued, those in which none was (stalls, by cause),
-and those in which it waited; the bars are their shares of all, the longest first.
+and those in which it waited; with Hartwell's own kernel also those of the instructions that its accesses to
+memory stand for. The bars are their shares of all, the longest first.
 """
 
 from __future__ import annotations
@@ -77,9 +78,9 @@ def lines(stats: Stats, *, plain: bool, ascii_only: bool) -> list[str]:
 
 def where_cycles_went(hart: HartStats) -> list[tuple[str, int]]:
     """A hart's cycles by what they went to, the most first; their sum is its cycles."""
-    issuing = hart.cycles - hart.waiting - sum(hart.stalls.values())
+    issuing = hart.cycles - hart.waiting - hart.host - sum(hart.stalls.values())
     stalls = [(STALL_NAMES[stall], hart.stalls[stall]) for stall in Stall if stall in hart.stalls]
-    parts = [("issuing", issuing), *stalls, ("waiting", hart.waiting)]
+    parts = [("issuing", issuing), ("kernel's accesses", hart.host), *stalls, ("waiting", hart.waiting)]
     return sorted(((name, cycles) for name, cycles in parts if cycles), key=lambda part: -part[1])
 
 
@@ -90,7 +91,7 @@ def as_dict(stats: Stats) -> dict[str, Any]:
         "instructions": stats.instructions, "cpi": round(stats.cpi, 4),
         "harts": [{
             "hart": hart.hart, "cycles": hart.cycles, "waiting": hart.waiting, "instructions": hart.instructions,
-            "cpi": round(hart.cpi, 4),
+            "cpi": round(hart.cpi, 4), "host": hart.host,
             "events": {event.name.lower(): hart.events[event] for event in Event if event in hart.events},
             "stalls": {stall.name.lower(): hart.stalls[stall] for stall in Stall if stall in hart.stalls},
         } for hart in stats.harts],

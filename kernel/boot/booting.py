@@ -13,6 +13,7 @@ from kernel.mm.watchdog import Watchdog
 if TYPE_CHECKING:
     from kernel.boot.device_tree import BootInformation
     from kernel.boot.early_info import EarlyInfo
+    from kernel.cost import Meter
     from kernel.cpu.sbi import Sbi
     from kernel.cpu.service import Entry, Service
     from kernel.cpu.smp import Smp
@@ -55,7 +56,8 @@ class StageReport:
     """What a stage did: its `name` and `title`, figures by name, and the hart's clock when it ended.
 
     `lines` are figures in words, one fact each; `cycles` and `instructions` are those of the boot hart and of
-    all harts since reset.
+    all harts since reset. With a timing model the cycles have those in them that the stage's own accesses cost
+    (kernel.cost); the console says nothing of them, so that memory is the same with and without.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Booting:
     sbi: Sbi = field(init=False)
     tlb: Tlb = field(init=False)
     mm: Mm = field(init=False)
+    meter: Meter = field(init=False)
     information: BootInformation = field(init=False)
     early_info: EarlyInfo = field(init=False)
     early: EarlyFrameAllocator = field(init=False)

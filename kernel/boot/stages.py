@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from kernel.boot.booting import Booting, Outcome, StageReport
 from kernel.boot.device_tree import read_device_tree
 from kernel.boot.early_info import EarlyInfo
+from kernel.cost import Meter
 from kernel.cpu.service import Service
 from kernel.cpu.smp import Smp
 from kernel.cpu.tlb import Tlb
@@ -71,6 +72,7 @@ def enter(boot: Booting) -> Outcome:
     port, header = MemoryPort(boot.machine.bus), service.header
     boot.mm = mm = Mm(port, entry.paging, Statics.create(port, header.statics, header.statics_size))
     boot.smp, service.switch = Smp(service, lambda: mm.cpu), mm.switch_cpu
+    boot.meter = Meter(boot.machine, mm, service)
     boot.sbi = boot.smp.sbi
     boot.tlb = mm.tlb = Tlb(boot.smp)
     BootRecord.create(mm.statics, entry.paging)
@@ -147,7 +149,8 @@ def frame_allocator(boot: Booting) -> Outcome:
     lines = [f"{mm.frame_allocator.name}: {amount(total)} free in {len(free)} pieces",
              f"the early allocator is retired, {amount(early)} stay allocated"]
     if isinstance(inner, FrameAllocator):
-        lines.append(orders(inner))
+        with mm.port.looking():
+            lines.append(orders(inner))
     return Outcome({"free_bytes": total, "early_bytes": early, "pieces": len(free),
                     "allocator": mm.frame_allocator.name}, lines)
 
@@ -167,7 +170,8 @@ def kernel_page_table(boot: Booting) -> Outcome:
     mm, header = boot.mm, boot.service.header
     mm.kspace = KernelSpace.init(mm, boot.meta, (header.kernel_start, header.kernel_end))
     BootRecord(mm.statics).phase = Phase.PAGE_TABLE
-    nodes = _tables(mm, mm.kspace.root_paddr, mm.paging.levels)
+    with mm.port.looking():
+        nodes = _tables(mm, mm.kspace.root_paddr, mm.paging.levels)
     return Outcome({"root": mm.kspace.root_paddr, "nodes": nodes},
                    [f"root at {mm.kspace.root_paddr:#x}, {nodes} page-table frames ({amount(nodes * PAGE_SIZE)})"])
 
@@ -213,9 +217,10 @@ def ready(boot: Booting) -> Outcome:
     BootRecord(mm.statics).phase = Phase.READY
     inner = mm.frame_allocator.inner
     if isinstance(inner, FrameAllocator):
-        free, slabs = inner.load_total_free_size(), load_total_slab_size(mm)
+        with mm.port.looking():
+            free, slabs, blocks = inner.load_total_free_size(), load_total_slab_size(mm), orders(inner)
         return Outcome({"free_bytes": free, "slab_bytes": slabs},
-                       [f"{amount(free)} free, {amount(slabs)} in slabs", orders(inner)])
+                       [f"{amount(free)} free, {amount(slabs)} in slabs", blocks])
     return Outcome({}, ["kernel ready"])
 
 

@@ -10,16 +10,21 @@ every access is first told to each observer, in order, which may count it, recor
 run, or raise to make it fail (nothing is then done). An atomic operation is one access: nothing comes
 between its load and its store.
 
+A *meter* is told last, and only of what will happen: it charges the access to a CPU (kernel.cost). What
+is read in order to show it, and not for the kernel's own work, is read in `port.looking()`, and free.
+
 Words are little-endian and unsigned. Word addresses must be aligned to their size: the port, as a
 memory bus, has no lines for the bits below.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
-from typing import Protocol
+from functools import wraps
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +32,11 @@ import numpy.typing as npt
 from emulator import Bus, BusError
 from kernel.errors import KernelClosed
 
+if TYPE_CHECKING:
+    from .context import Mm
+
+P = ParamSpec("P")
+R = TypeVar("R")
 MASK64 = (1 << 64) - 1
 
 
@@ -51,19 +61,30 @@ class Observer(Protocol):
         """
 
 
+class Meter(Protocol):
+    """Is told of every access that no observer has refused, in front of memory that is there."""
+
+    def access(self, kind: Access, address: int, size: int, stride: int) -> None:
+        """Of the `size` bytes at `address`, a word in every `stride` bytes is accessed (8: all of them)."""
+
+
 class MemoryPort:
     """Loads, stores, atomics and bulk operations on the physical memory behind `bus`.
 
     Every method raises emulator.BusError for an address where there is no RAM.
     """
 
-    __slots__ = ("_banks", "_bus", "_closed", "_high", "_low", "_observers", "_sized", "_words", "waiter")
+    __slots__ = ("_banks", "_bus", "_closed", "_high", "_looking", "_low", "_meter", "_observers", "_sized",
+                 "_watched", "_words", "waiter")
 
     def __init__(self, bus: Bus) -> None:
         self._bus, self._closed = bus, False
         self.waiter: Callable[[], None] | None = None
         """Lets somebody else run while the caller waits for a lock; None where nobody else can (kernel.sync)."""
         self._observers: list[Observer] = []
+        self._meter: Meter | None = None
+        self._looking = 0
+        self._watched = False  # whether there is anybody to be told of an access
         self._banks: list[tuple[int, int, memoryview]] = []
         low, high = 0, 0
         for bank in sorted(bus.ram.banks, key=lambda bank: bank.base):
@@ -93,10 +114,12 @@ class MemoryPort:
     def attach(self, observer: Observer) -> None:
         """Tell `observer` of every access from now on, after those attached before."""
         self._observers.append(observer)
+        self._watched = True
 
     def detach(self, observer: Observer) -> None:
         """Tell `observer` no more; nothing if it was not attached."""
         self._observers = [other for other in self._observers if other is not observer]
+        self._watch()
 
     @contextmanager
     def observed(self, observer: Observer) -> Iterator[None]:
@@ -107,15 +130,55 @@ class MemoryPort:
         finally:
             self.detach(observer)
 
-    def _tell(self, kind: Access, address: int, size: int, value: int | None) -> None:
+    @property
+    def meter(self) -> Meter | None:
+        """Who charges accesses, behind all observers."""
+        return self._meter
+
+    @meter.setter
+    def meter(self, meter: Meter | None) -> None:
+        self._meter = meter
+        self._watch()
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """No access is charged for the length of a `with` block; observers are told as ever."""
+        self._looking += 1
+        self._watch()
+        try:
+            yield
+        finally:
+            self._looking -= 1
+            self._watch()
+
+    def _watch(self) -> None:
+        self._watched = bool(self._observers) or (self._meter is not None and not self._looking)
+
+    def _tell(self, kind: Access, address: int, size: int, value: int | None, stride: int = 8) -> None:
         for observer in self._observers:
             observer.access(kind, address, size, value)
+        if self._meter is not None:
+            self._charge(kind, address, size, stride)
+
+    def _charge(self, kind: Access, address: int, size: int, stride: int = 8) -> None:
+        if self._meter is None or self._looking:
+            return
+        if not (self._low <= address and address + size <= self._high):
+            self._select(address, size)
+        if (tracer := sys.gettrace()) is None:
+            self._meter.access(kind, address, size, stride)
+            return
+        sys.settrace(None)  # a watchdog counts the lines of its allocator, not ours
+        try:
+            self._meter.access(kind, address, size, stride)
+        finally:
+            sys.settrace(tracer)
 
     # --- words ----------------------------------------------------------------------------------------------
 
     def load(self, address: int) -> int:
         """The 64-bit word at `address`."""
-        if self._observers:
+        if self._watched:
             self._tell(Access.LOAD, address, 8, None)
         if not self._low <= address < self._high:
             self._select(address, 8)
@@ -124,7 +187,7 @@ class MemoryPort:
 
     def store(self, address: int, value: int) -> None:
         """Set the 64-bit word at `address` to `value`, 0 … 2^64-1."""
-        if self._observers:
+        if self._watched:
             self._tell(Access.STORE, address, 8, value)
         if not self._low <= address < self._high:
             self._select(address, 8)
@@ -132,7 +195,7 @@ class MemoryPort:
 
     def load_sized(self, address: int, size: int) -> int:
         """The word of `size` bytes, 1, 2, 4 or 8, at `address`."""
-        if self._observers:
+        if self._watched:
             self._tell(Access.LOAD, address, size, None)
         if not self._low <= address < self._high:
             self._select(address, size)
@@ -141,7 +204,7 @@ class MemoryPort:
 
     def store_sized(self, address: int, size: int, value: int) -> None:
         """Set the word of `size` bytes, 1, 2, 4 or 8, at `address` to the low bits of `value`."""
-        if self._observers:
+        if self._watched:
             self._tell(Access.STORE, address, size, value)
         if not self._low <= address < self._high:
             self._select(address, size)
@@ -151,7 +214,7 @@ class MemoryPort:
 
     def compare_exchange(self, address: int, old: int, new: int, size: int = 8) -> int:
         """Set the word to `new` if it is `old`; what it was (success means that this is `old`)."""
-        if self._observers:
+        if self._watched:
             self._tell(Access.ATOMIC, address, size, new)
         if not self._low <= address < self._high:
             self._select(address, size)
@@ -164,7 +227,7 @@ class MemoryPort:
 
     def fetch_add(self, address: int, delta: int) -> int:
         """Add `delta`, which may be negative, to the 64-bit word, modulo 2^64; what it was."""
-        if self._observers:
+        if self._watched:
             self._tell(Access.ATOMIC, address, 8, None)
         if not self._low <= address < self._high:
             self._select(address, 8)
@@ -175,7 +238,7 @@ class MemoryPort:
 
     def swap(self, address: int, value: int) -> int:
         """Set the 64-bit word; what it was."""
-        if self._observers:
+        if self._watched:
             self._tell(Access.ATOMIC, address, 8, value)
         if not self._low <= address < self._high:
             self._select(address, 8)
@@ -190,7 +253,7 @@ class MemoryPort:
         """`size` bytes at `address`."""
         if size <= 0:
             return b""
-        if self._observers:
+        if self._watched:
             self._tell(Access.LOAD, address, size, None)
         start = self._range(address, size)
         return bytes(self._sized[1][start:start + size])
@@ -200,7 +263,7 @@ class MemoryPort:
         size = len(data)
         if not size:
             return
-        if self._observers:
+        if self._watched:
             self._tell(Access.STORE, address, size, None)
         start = self._range(address, size)
         self._sized[1][start:start + size] = data
@@ -209,7 +272,7 @@ class MemoryPort:
         """Set `size` bytes at `address` to `byte`."""
         if size <= 0:
             return
-        if self._observers:
+        if self._watched:
             self._tell(Access.STORE, address, size, None)
         start = self._range(address, size)
         if size == 4096 and byte == 0:
@@ -221,9 +284,12 @@ class MemoryPort:
         """Copy `size` bytes from `source` to `target`; they may overlap."""
         if size <= 0:
             return
-        if self._observers:
-            self._tell(Access.LOAD, source, size, None)
-            self._tell(Access.STORE, target, size, None)
+        if self._watched:
+            for kind, address in (Access.LOAD, source), (Access.STORE, target):
+                for observer in self._observers:
+                    observer.access(kind, address, size, None)
+            self._charge(Access.LOAD, source, size)  # only now: an observer that refuses one half refuses both
+            self._charge(Access.STORE, target, size)
         self._range(source, size)
         self._range(target, size)
         self._bus.memory(target, size)[:] = self._bus.memory(source, size)
@@ -240,8 +306,8 @@ class MemoryPort:
         if count <= 0:
             return np.zeros(0, dtype=np.uint64)
         span = (count - 1) * stride + 8
-        if self._observers:
-            self._tell(kind, address, span, None)
+        if self._watched:
+            self._tell(kind, address, span, None, stride)
         self._range(address, span)
         return self._bus.memory(address, span).view(np.uint64)[::stride // 8]
 
@@ -274,6 +340,17 @@ class MemoryPort:
                 return
         raise BusError(f"no memory at {address:#x}-{address + size:#x}; the machine has "
                        + ", ".join(f"{low:#x}-{high:#x}" for low, high, _ in self._banks))
+
+
+def looks(function: Callable[Concatenate[Mm, P], R]) -> Callable[Concatenate[Mm, P], R]:
+    """Decorator: `function` of an Mm reads memory in order to show or check it, in `MemoryPort.looking`."""
+
+    @wraps(function)
+    def looking(mm: Mm, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with mm.port.looking():
+            return function(mm, *args, **kwargs)
+
+    return looking
 
 
 _ZERO_PAGE = bytes(4096)

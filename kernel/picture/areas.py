@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kernel.mm.port import looks
+
 from .page_tables import Mapping, read_mappings
 from .reading import reading
 
@@ -31,6 +33,7 @@ class AreaPicture:
         return sum(mapping.size for mapping in self.mappings)
 
 
+@looks
 def read_areas(mm: Mm) -> tuple[AreaPicture, ...]:
     """All KVirtAreas, ascending; CorruptionError if their list is broken."""
     with reading("KVirtAreas"):

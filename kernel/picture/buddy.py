@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kernel.mm.paging import PAGE_SHIFT
+from kernel.mm.port import looks
 from kernel.osdk.frame_allocator.frame_allocator import FrameAllocator
 from kernel.osdk.frame_allocator.survey import CacheSurvey, PoolSurvey, Survey, survey
 
@@ -63,6 +64,7 @@ class BuddyPicture:
         return ""
 
 
+@looks
 def read_buddy(mm: Mm) -> BuddyPicture:
     """The free memory of a kernel; CorruptionError if a list, a cache or a lock's neighbour is damaged."""
     inner = mm.frame_allocator.inner

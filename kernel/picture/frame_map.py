@@ -73,7 +73,7 @@ class FrameMap:
         slots = mm.slots
         first, end = slots.first_paddr, slots.max_paddr
         found: list[tuple[_Words, _Words, _Words]] = []
-        with reading("frame metadata"):
+        with reading("frame metadata"), mm.port.looking():
             for low in range(first, end, _AT_ONCE << PAGE_SHIFT):
                 found.append(_runs(mm, low, min(end - low >> PAGE_SHIFT, _AT_ONCE)))
             names = tuple((word, mm.types.kind(word).type_name()) for word, *_ in mm.types.entries())

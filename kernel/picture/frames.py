@@ -132,8 +132,8 @@ class FrameDetail:
     def read(cls, mm: Mm, paddr: int) -> FrameDetail:
         """What the slot of a frame says, corrupt or not. NotAligned or OutOfBound if there is no such frame."""
         slot = mm.slots.slot(paddr)
-        state = mm.slots.state(paddr)
-        with reading(f"frame {paddr:#x}"):
+        with reading(f"frame {paddr:#x}"), mm.port.looking():
+            state = mm.slots.state(paddr)
             raw = mm.port.read(slot, META_SLOT_SIZE)
             layouts = {word: (name, layout) for word, name, _, layout in mm.types.entries()}
         count, word, in_list = (int.from_bytes(raw[at:at + 8], "little") for at in (REF_COUNT, VTABLE, IN_LIST))

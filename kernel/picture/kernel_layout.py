@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kernel.mm.paging import PagingMode
+from kernel.mm.port import looks
 
 from .page_tables import Mapping, read_mappings
 
@@ -55,6 +56,7 @@ def parts_of(paging: PagingMode) -> tuple[LayoutPart, ...]:
     )
 
 
+@looks
 def read_layout(mm: Mm) -> tuple[LayoutPart, ...]:
     """The parts with what the kernel's page table maps in each; CorruptionError if a table is none.
 

@@ -33,6 +33,7 @@ from kernel.mm.page_table.pte import (
     WRITE,
 )
 from kernel.mm.paging import ENTRIES, PAGE_SIZE
+from kernel.mm.port import looks
 from kernel.mm.vm_space.iomem_list import IoMemList
 from kernel.mm.vm_space.vm_space import activated_vm_space
 
@@ -109,6 +110,7 @@ def letters(bits: int) -> str:
     return "".join(letter if bits & bit else "-" for bit, letter in _LETTERS) + (" io" if bits & PBMT_IO else "")
 
 
+@looks
 def read_address_spaces(mm: Mm, frames: FrameMap) -> tuple[AddressSpace, ...]:
     """All spaces of a kernel, its own first; CorruptionError names the table and entry that cannot be."""
     kernel = mm.kspace.root_paddr
@@ -131,6 +133,7 @@ class Place:
     kind: str
 
 
+@looks
 def places_of(mm: Mm, frames: FrameMap, paddr: int) -> tuple[Place, ...]:
     """Every place of the frame at `paddr` in all address spaces: looks through all tables."""
     found: list[Place] = []

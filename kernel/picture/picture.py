@@ -60,6 +60,11 @@ class Picture:
         BootError if its boot has not come to the kernel page table; CorruptionError, with the place, if memory
         does not hold what the kernel writes there.
         """
+        with kernel.mm.port.looking():
+            return cls._take(kernel)
+
+    @classmethod
+    def _take(cls, kernel: Kernel) -> Picture:
         mm = kernel.mm
         if kernel.phase < Phase.PAGE_TABLE:
             raise BootError(f"the kernel has no page table yet: its boot came to the phase {kernel.phase.name.lower()}")

@@ -13,6 +13,7 @@ from kernel.boot.early_info import EarlyInfo
 from kernel.mm.frame.early import EarlyFrameAllocator
 from kernel.mm.frame.meta import Kind
 from kernel.mm.frame.meta_init import MetaRegion
+from kernel.mm.port import looks
 from kernel.text.image import KernelHeader
 
 from .frame_map import FrameMap
@@ -56,6 +57,7 @@ class RegionPicture:
         return self.end - self.start
 
 
+@looks
 def read_regions(mm: Mm, header: KernelHeader, frames: FrameMap) -> tuple[RegionPicture, ...]:
     """The boot's regions, ascending; CorruptionError if EARLY_INFO or the early allocator's words are damaged."""
     with reading("boot memory regions"):

@@ -13,6 +13,7 @@ from kernel.errors import CorruptionError
 from kernel.mm.heap.slab import SMALL, SlabMeta
 from kernel.mm.heap.slot import SLAB_SLOTS, LargeAllocFrameMeta
 from kernel.mm.paging import PAGE_SIZE
+from kernel.mm.port import looks
 from kernel.osdk.heap_allocator.heap_allocator import SIZE_CLASSES, HeapAllocator
 
 from .frame_map import FrameMap
@@ -120,6 +121,7 @@ class HeapObject:
     cpu: int | None = None
 
 
+@looks
 def read_heap(mm: Mm, frames: FrameMap) -> HeapPicture:
     """The heap of a kernel; CorruptionError if a slab, a cache or a large allocation cannot be what it says."""
     slabs = tuple(_slab(mm, paddr) for paddr in frames.of_type(mm, SlabMeta))
@@ -138,6 +140,7 @@ def read_heap(mm: Mm, frames: FrameMap) -> HeapPicture:
     return HeapPicture(mm.heap.name, tuple(classes), slabs, _large(mm, frames))
 
 
+@looks
 def find_heap_object(mm: Mm, vaddr: int) -> HeapObject | None:
     """What the heap has at a kernel virtual address; None if it is not the heap's."""
     paddr = vaddr - mm.paging.linear_base

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kernel.errors import CorruptionError
 from kernel.mm.page_table.pte import NAPOT, PBMT_IO, PBMT_NC, PPN_MASK, PROPERTY_MASK, RSV1, RSV2, VALID, is_table
 from kernel.mm.paging import PAGE_SIZE
+from kernel.mm.port import looks
 
 from .page_tables import letters
 
@@ -67,6 +68,7 @@ class Walk:
         return 0 if self.paddr is None else self.paddr & -self.page_size
 
 
+@looks
 def walk(mm: Mm, vaddr: int, root: int | None = None) -> Walk:
     """Translate `vaddr` by the table with this root, the kernel's if it is None.
 

@@ -32,7 +32,7 @@ def test_no_command_shows_the_commands(hartwell: Hartwell, arguments: str) -> No
     assert all(command in done.out for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "kernel layout", "kernel demo-buddy"])
+@pytest.mark.parametrize("command", [*COMMANDS, "kernel layout", "kernel demo-buddy", "kernel cost"])
 def test_help_of_every_command_has_examples_of_it(hartwell: Hartwell, command: str) -> None:
     done = hartwell(*command.split(), "--help", env={"COLUMNS": "100"})
     assert done.code == 0

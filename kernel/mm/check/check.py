@@ -39,6 +39,7 @@ from kernel.mm.kspace.range_allocator import Block
 from kernel.mm.page_table.cursor import Cursor
 from kernel.mm.page_table.page_table import PageTable, StaticPageTable
 from kernel.mm.paging import PAGE_SIZE
+from kernel.mm.port import looks
 from kernel.mm.tlb.flusher import TlbFlusher
 from kernel.mm.vm_space import cursors as vm_cursors
 from kernel.mm.vm_space.vm_space import VmSpace
@@ -67,6 +68,7 @@ class InvariantError(KernelError):
         self.breaches = tuple(breaches)
 
 
+@looks
 def check(mm: Mm, holders: Iterable[Handle] | None = None, *, handed_out: Iterable[tuple[int, int]] = (),
           objects: Iterable[int] | None = None, locked: bool = False) -> None:
     """Walk everything; InvariantError if something does not fit.

@@ -7,7 +7,8 @@ decoded instructions (O_) come from two pools that are dropped together with the
 from __future__ import annotations
 
 from ..engine.abi import ACCESS_FETCH, ENV_PRIV
-from ..engine.layout import M_ENV, M_HART, M_TIMING, R_COUNT, R_PC, R_TIMED
+from ..engine.clock import request_stop
+from ..engine.layout import M_ENV, M_HART, M_TIMING, R_COUNT, R_PC, R_TIMED, STOP_RECORDS
 from ..engine.mmu import host_address, translate
 from ..engine.native import inline, outline
 from ..engine.prims import ld16, ld64, st64
@@ -16,8 +17,8 @@ from .layout import (
     A_BLOCKS_END, A_BLOCKS_NEXT, A_FULL, A_OPS_END, A_OPS_NEXT, CFI_BRANCH, CFI_CALL, CFI_INDIRECT, CFI_INDIRECT_CALL,
     CFI_JUMP, CFI_NONE, CFI_RETURN, C_LINE_BITS, D_BHT, D_BTB, D_CFI, D_COUNT, D_DECEIVES, D_DECEIVES_BEFORE, D_EDGE,
     D_FALL, D_FIRST_HOOKED, D_HALF, D_L1I_EPOCH, D_LAST_LINE, D_LINE, D_LINES, D_OPS, D_PACKET, D_PC, D_SIZE, D_TARGET,
-    D_WRONG_FALL, D_WRONG_TAKEN, END_FENCE_I, END_SYSTEM, O_IMM, O_NEXT, O_PC, O_SIZE, O_WORD, P_BHT, P_BHT_BITS, P_L1I,
-    T_PARAMS, T_POOL,
+    D_WRONG_FALL, D_WRONG_TAKEN, END_FENCE_I, END_SYSTEM, MAX_EVENTS, O_IMM, O_NEXT, O_PC, O_SIZE, O_WORD, P_BHT,
+    P_BHT_BITS, P_L1I, T_PARAMS, T_POOL,
 )
 
 
@@ -82,7 +83,10 @@ def bht_part(p: int, packet: int) -> int:
 
 @outline
 def describe(m: int, record: int) -> int:
-    """The descriptor of the block that `record` is for, 0 if the pools are full or its code cannot be read."""
+    """The descriptor of the block that `record` is for, 0 if its code cannot be read.
+
+    Always leaves room for one more: no block may go uncounted, and the engine stops before the next one only.
+    """
     t = ld64(m + M_TIMING)
     a = ld64(t + T_POOL)
     count = ld64(record + R_COUNT)
@@ -92,8 +96,7 @@ def describe(m: int, record: int) -> int:
     op = ld64(a + A_OPS_NEXT)
     st64(d + D_OPS, op)
     if op + (count + 1) * O_SIZE > ld64(a + A_OPS_END) or d + D_SIZE > ld64(a + A_BLOCKS_END):
-        st64(a + A_FULL, 1)
-        return 0
+        return 0  # only if another stop, by chance in the same block, came before the one below, again and again
     env = ld64(m + M_ENV)
     h = ld64(m + M_HART)
     pc = ld64(record + R_PC)
@@ -138,6 +141,9 @@ def describe(m: int, record: int) -> int:
         st64(hooked + O_NEXT, op)
     st64(a + A_OPS_NEXT, op + O_SIZE)
     st64(a + A_BLOCKS_NEXT, d + D_SIZE)
+    if op + (MAX_EVENTS + 2) * O_SIZE > ld64(a + A_OPS_END) or d + 2 * D_SIZE > ld64(a + A_BLOCKS_END):
+        st64(a + A_FULL, 1)
+        request_stop(m, STOP_RECORDS, 0)
     st64(d + D_EDGE, 0)
     st64(d + D_COUNT, count)
     st64(d + D_PC, pc)

@@ -75,7 +75,10 @@ def pack(kind: int, rd: int, rs1: int, rs2: int) -> int:
 
 @outline
 def decode(insn: int) -> tuple[int, int]:
-    """(the packed word, the immediate of a memory access) of a 16- or 32-bit instruction."""
+    """(the packed word, the immediate of a memory access) of a 16- or 32-bit instruction.
+
+    What RV64GC does not define has some class that accesses no memory and clears no TLB: it traps.
+    """
     if insn & 3 != 3:
         return decode_compressed(insn & 0xFFFF)
     opcode = insn & 0x7F
@@ -98,6 +101,8 @@ def decode(insn: int) -> tuple[int, int]:
         return pack(K_ALU, rd, rs1, rs2) | WIDE, 0
     if opcode == 0x37 or opcode == 0x17:
         return pack(K_ALU, rd, 0, 0) | WIDE, 0
+    if not is_access(opcode, funct3, insn):
+        return K_ALU | WIDE, 0
     if opcode == 0x03:
         return pack(K_LOAD, rd, rs1, 0) | WIDE | READS | (funct3 & 3) << SIZE_SHIFT, signed(insn >> 20, 12)
     if opcode == 0x23:
@@ -132,10 +137,27 @@ def decode(insn: int) -> tuple[int, int]:
 
 
 @inline
+def is_access(opcode: int, funct3: int, insn: int) -> bool:
+    """False for what would be a load, a store or an AMO, but is not defined."""
+    if opcode == 0x03:
+        return funct3 != 7
+    if opcode == 0x23:
+        return funct3 < 4
+    if opcode == 0x07 or opcode == 0x27:
+        return funct3 == 2 or funct3 == 3
+    if opcode == 0x2F:
+        operation = insn >> 27 & 31
+        if operation == 2 and insn >> 20 & 31 != 0:
+            return False
+        return (funct3 == 2 or funct3 == 3) and (operation & 3 == 0 or operation < 4)
+    return True
+
+
+@inline
 def decode_system(insn: int, rd: int, funct3: int, rs1: int) -> int:
     """SYSTEM instructions: CSR accesses, traps and their returns, WFI, SFENCE.VMA."""
     if funct3 == 0:
-        if insn >> 25 == 9:
+        if insn >> 25 == 9 and rd == 0:
             return K_SFENCE | rs1 << 16 | ((insn >> 20) & 31) << 24 | WIDE | WATCHED
         return (K_WFI if insn >> 20 == 0x105 else K_TRAP) | WIDE
     number = insn >> 20
@@ -198,6 +220,8 @@ def decode_compressed(c: int) -> tuple[int, int]:
     if quadrant == 0:
         if kind == 0:
             return pack(K_ALU, rs2_, 2, 0), 0  # c.addi4spn
+        if kind == 4:
+            return K_ALU, 0  # reserved
         imm = (c >> 10 & 7) << 3 | (c >> 5 & 3) << 6  # of doublewords
         size = 3
         if kind & 3 == 2:  # words
@@ -232,6 +256,8 @@ def decode_compressed(c: int) -> tuple[int, int]:
             return pack(K_JUMP, 1 if c & 0x1000 else 0, rd, 0), 0
         return pack(K_ALU, rd, rd if c & 0x1000 else 0, rs2), 0  # c.add, c.mv
     imm = (c >> 12 & 1) << 5 | (c >> 5 & 3) << 3 | (c >> 2 & 7) << 6
+    if rd == 0 and (kind == 2 or kind == 3):
+        return K_ALU, 0  # reserved
     if kind < 4:
         if kind == 2:
             imm = (c >> 12 & 1) << 5 | (c >> 4 & 7) << 2 | (c >> 2 & 3) << 6

@@ -146,7 +146,6 @@ T_BTB_LATE_TARGET: Final = _t.take()
 T_BTB_NEXT_PAGE: Final = _t.take()
 T_BTB_PAGE: Final = _t.take(MAX_PAGES)  # upper address parts, -1 for none
 T_BTB_KEY: Final = _t.take(MAX_BTB)  # packet address that an entry is for, -1 for none
-T_BTB_TWICE: Final = _t.take()  # a packet that was entered twice, -1 for none
 T_BTB_FILTER: Final = _t.take(FILTER)  # entries by a hash of their packet: 0 says that there is none
 T_BTB_TARGET: Final = _t.take(MAX_BTB)
 T_BTB_KIND: Final = _t.take(MAX_BTB)  # CFI_ value << 1 | halfword of the branch in its packet

@@ -31,7 +31,7 @@ from .layout import (
     ENTRY_SEQUENTIAL, FILTER, P_BHT_BITS, P_BHT_COUNTER, P_BHT_HASH, P_BHT_HASH_BITS, P_BHT_HISTORY, P_BTB, P_BTB_MATCH,
     P_BTB_PAGES, P_BTB_PLRU, P_RAS, RAS_SAME, T_ASTRAY, T_BEFORE_DECEIVES, T_BHT, T_BTB_FILTER, T_BTB_KEY, T_BTB_KIND,
     T_BTB_LATE, T_BTB_LATE_ENTRY, T_BTB_LATE_KIND, T_BTB_LATE_TARGET, T_BTB_NEXT_PAGE, T_BTB_PAGE, T_BTB_PAGES,
-    T_BTB_PLRU, T_BTB_TARGET, T_BTB_TOUCHED, T_BTB_TWICE, T_CFI_BUBBLES, T_CFI_PACKET, T_HISTORY, T_HISTORY_BEFORE,
+    T_BTB_PLRU, T_BTB_TARGET, T_BTB_TOUCHED, T_CFI_BUBBLES, T_CFI_PACKET, T_HISTORY, T_HISTORY_BEFORE,
     T_LAST_DECEIVES, T_LAST_END, T_LAST_HALF, T_LAST_PACKET, T_PARAMS, T_RAS, T_RAS_BEFORE, T_RAS_DEPTH, T_RAS_TOP,
     T_WRONG_PATH,
 )
@@ -70,7 +70,6 @@ def btb_search(t: int, p: int, packet: int) -> int:
     if twice >= 0:  # entered twice: that hits once more, and both are dropped
         set_key(t, twice, -1)
         set_key(t, found, -1)
-        st64(t + T_BTB_TWICE, -1)
     return found
 
 
@@ -78,10 +77,11 @@ def btb_search(t: int, p: int, packet: int) -> int:
 def btb_find(t: int, p: int, d: int) -> int:
     """The BTB's entry for the control transfer that ends block `d`, -1 for none."""
     packet = ld64(d + D_PACKET)
-    if ld64(t + T_BTB_FILTER + 8 * (packet >> 2 & (FILTER - 1))) == 0:
+    alike = ld64(t + T_BTB_FILTER + 8 * (packet >> 2 & (FILTER - 1)))
+    if alike == 0:
         return -1
     at = ld64(d + D_BTB)
-    if ld64(t + T_BTB_KEY + 8 * at) == packet and ld64(t + T_BTB_TWICE) != packet:
+    if alike == 1 and ld64(t + T_BTB_KEY + 8 * at) == packet:  # with more it may be in there twice
         return at
     found = btb_search(t, p, packet)
     if found >= 0:
@@ -342,7 +342,6 @@ def starve(t: int, how: int, target: int, inside: bool) -> None:
         btb_update(t, p, packet, kind, btb_search(t, p, packet), target)
     elif how == ENTRY_REDIRECT:
         btb_update(t, p, packet, kind, -1, target)
-        st64(t + T_BTB_TWICE, packet)
 
 
 @outline

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from emulator.board import Board
 from emulator.engine import layout
-from emulator.machine import Machine
+from emulator.range import Range
+from emulator.trace import TraceKind, Tracer
 from tests.helpers import qemu
-from tests.helpers.machines import load
+from tests.helpers.machines import load, timed
 
 FOLDER = Path(__file__).resolve().parents[1] / "programs"
 PROGRAMS = ("traps", "status", "paging", "crossing", "pmp", "pmplock", "counters", "interrupts", "plic", "csrs",
@@ -46,13 +47,15 @@ def _results(console: bytes, end: str) -> Results:
 
 
 @functools.cache
-def on_hartwell(program: str, fast_stores: bool = True) -> Results:
-    """Run a program here; `fast_stores` False takes the engine's fallback for stores."""
-    machine = Machine(Board())
+def on_hartwell(program: str, fast_stores: bool = True, profile: str | None = None, traced: bool = False) -> Results:
+    """Run a program here: with the engine's fallback for stores, its cycles counted, its instructions traced."""
+    machine = timed(Board(), profile)
     try:
         if not fast_stores:
             machine.engine.set_word(layout.M_FAST_STORES, 0)
         machine.boot(kernel=load(elf(program)))
+        if traced:
+            Tracer(machine, frozenset({TraceKind.INSNS}), lambda line: None, where=Range(0, 1))  # recorded, not shown
         stop = machine.run(max_insns=LIMIT)
         return _results(machine.console, str(stop))
     finally:

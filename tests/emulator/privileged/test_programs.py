@@ -41,6 +41,18 @@ def test_the_fallback_for_stores_keeps_the_rules_too(program: str) -> None:
     assert on_hartwell(program, fast_stores=False) == on_hartwell(program)
 
 
+@pytest.mark.parametrize("profile", ["rocket", "u74"])
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_counting_cycles_breaks_no_rule(program: str, profile: str) -> None:
+    assert on_hartwell(program, profile=profile) == on_hartwell(program)
+
+
+@pytest.mark.parametrize("profile", [None, "rocket"])
+def test_an_instruction_trace_leaves_the_floating_point_repairs_at_work(profile: str | None) -> None:
+    """Both see single instructions, through one hook (`engine.codehook`); two would not both be called."""
+    assert on_hartwell("fp", profile=profile, traced=True) == on_hartwell("fp")
+
+
 @needs_qemu
 @pytest.mark.qemu
 @pytest.mark.parametrize("program", PROGRAMS)

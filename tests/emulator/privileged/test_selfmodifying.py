@@ -16,7 +16,7 @@ from emulator.engine import layout
 from emulator.machine import Machine
 from tests.helpers import qemu
 from tests.helpers.assembler import assemble
-from tests.helpers.machines import flat, load
+from tests.helpers.machines import flat, load, timed
 
 from .programs import elf
 
@@ -40,8 +40,9 @@ def machines(fast: bool) -> Iterator[list[Machine]]:
         machine.close()
 
 
-def _machine(machines: list[Machine], fast: bool, harts: int = 1, quantum: int = 20_000) -> Machine:
-    machine = Machine(Board(harts=harts, quantum=quantum))
+def _machine(machines: list[Machine], fast: bool, harts: int = 1, quantum: int = 20_000,
+             profile: str | None = None) -> Machine:
+    machine = timed(Board(harts=harts, quantum=quantum), profile)
     machines.append(machine)
     machine.engine.set_word(layout.M_FAST_STORES, int(fast))
     return machine
@@ -56,6 +57,26 @@ def test_random_patches_through_all_kinds_of_mappings_are_all_seen(
     machine.bus.write(ROUNDS_AT, ROUNDS.to_bytes(8, "little"))
     stop = machine.run(max_insns=100 * ROUNDS)
     assert int.from_bytes(machine.bus.read(WRONG_AT, 8), "little") == 0
+    assert stop.ok, stop
+
+
+@pytest.mark.parametrize("profile", ["rocket", "u74"])
+def test_they_are_all_seen_while_cycles_are_counted(machines: list[Machine], fast: bool, profile: str) -> None:
+    machine = _machine(machines, fast, profile=profile)
+    machine.boot(kernel=load(elf("selfmod")))
+    machine.bus.write(SEED_AT, (0x2545F491_4F6CDD1D).to_bytes(8, "little"))
+    machine.bus.write(ROUNDS_AT, (ROUNDS // 10).to_bytes(8, "little"))
+    stop = machine.run(max_insns=10 * ROUNDS)
+    assert int.from_bytes(machine.bus.read(WRONG_AT, 8), "little") == 0
+    assert stop.ok, stop
+
+
+@pytest.mark.parametrize("profile", ["rocket", "u74"])
+def test_code_that_one_hart_writes_runs_on_the_other_while_cycles_are_counted(
+        machines: list[Machine], fast: bool, profile: str) -> None:
+    machine = _machine(machines, fast, harts=2, quantum=1000, profile=profile)
+    machine.boot(kernel=load(elf("handover")))
+    stop = machine.run(max_insns=50_000_000)
     assert stop.ok, stop
 
 

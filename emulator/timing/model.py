@@ -134,6 +134,7 @@ class Model:
                 self._fill(hart, field, count, -1)
             self._empty(hart)
             self._set(hart, T_RAS_BEFORE, RAS_SAME)
+            self._set(hart, T_L1I_EPOCH, hart << 48)  # never that of another hart: they share what is known of blocks
             self._set(hart, T_L1I_SHIFT, 1)
             self._set(hart, T_L1D_SHIFT, 1)
             self._set(hart, T_ENTRY, ENTRY_FLUSH)

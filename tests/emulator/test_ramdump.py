@@ -64,6 +64,21 @@ def test_memory_that_was_never_touched_costs_nothing(tmp_path: Path) -> None:
     again.close()
 
 
+def test_memory_that_only_a_snapshot_holds_comes_back(tmp_path: Path) -> None:
+    """After a snapshot the pages are mapped from elsewhere, and exist here only once they are looked at."""
+    machine = Machine(Board(memory=8 << 20))
+    machine.bus.write(0x8030_0000, b"before")
+    kept = machine.snapshot()
+    machine.bus.write(0x8050_0000, b"behind")
+    for expected in ((b"before", b"behind"), (b"before", bytes(6))):
+        ramdump.save(machine, tmp_path / "a.ram")
+        again = ramdump.load(tmp_path / "a.ram")
+        assert (again.bus.read(0x8030_0000, 6), again.bus.read(0x8050_0000, 6)) == expected
+        again.close()
+        machine.restore(kept)
+    machine.close()
+
+
 def test_host_that_does_not_tell_what_was_touched_saves_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(Board(memory=2 << 20))
     machine.bus.write(0x8000_5000, b"x")

@@ -12,7 +12,7 @@ from emulator.timing.parameter import Choice, Flag, Whole
 from emulator.timing.profile import (
     PARAMETERS, REPLACEMENTS, TABLES, Cache, DataCache, Issue, Latency, Predictor, Profile, Tlb,
 )
-from emulator.timing.plru import plru_touch
+from emulator.timing.plru import plru_touched
 
 
 @pytest.mark.parametrize(("change", "text"), [
@@ -74,7 +74,7 @@ def test_what_a_profile_may_ask_for_is_what_native_code_has_room_for() -> None:
     for name in ("predictor.btb_entries", "itlb.entries", "dtlb.entries", "itlb.superpages"):
         state = 0
         for way in range(most(name)):
-            state |= plru_touch(state, most(name), way)
+            state |= plru_touched(state, most(name), way)
         assert state < 1 << 63, name  # one word
     assert not PARAMETERS["predictor.bht_history"].accepts(0)  # it is shifted by one less than its length
 

@@ -50,7 +50,8 @@ MACHINE_KEPT: Final = (
     "M_HAS_CODE", "M_RAM_HOST", "M_CLINT", "M_PLIC", "M_TIMING", "M_TIMING_STOP_SHORT", "M_TIMING_REDIRECT",
     "M_TIMING_PENDING", "M_TIMING_WATCHED",  # host addresses
     "M_HART_COUNT", "M_QUANTUM", "M_CYCLES_PER_TICK", "M_BANKS", "M_BANK_COUNT", "M_DEVICES", "M_DEVICE_COUNT",
-    "M_FAST_STORES", "M_SINK", "M_ROM_BASE", "M_ROM_SIZE", "M_WIDEST",  # the board's, which is the same
+    "M_FAST_STORES", "M_SINK", "M_ROM_BASE", "M_ROM_SIZE", "M_WIDEST",
+    "M_EVENTS_SUPPORTED",  # the board's and the timing profile's, which are the same
     "M_RUN_LIMIT", "M_PACED", "M_BREAKS", "M_BREAK_COUNT", "M_BREAK_SKIP", "M_TRACE", "M_TRACE_RING",
     "M_TRACE_COUNT", "M_CODE_FIRST", "M_CODE_LAST",  # how the machine is run and looked at
 )
@@ -146,6 +147,8 @@ def check(engine: Engine, state: EngineState) -> None:
         _require(f"hart {number}'s id", row[layout.H_ID // WORD], (number,))
         _require(f"hart {number}'s privilege", row[(layout.H_ENV + abi.ENV_PRIV) // WORD], (PRV_U, PRV_S, PRV_M))
         _require(f"hart {number}'s PMP entries", row[layout.H_PMP_ACTIVE // WORD], range(17))
+        for event in row[layout.H_COUNTER_EVENT // WORD:layout.H_COUNTER_BASE // WORD]:
+            _require(f"event of a counter of hart {number}'s", event, range(layout.EVENTS))
 
 
 @functools.cache

@@ -62,6 +62,7 @@ WRITES_X: Final = 1 << 51
 FP_UNIT: Final = 1 << 52  # goes through the floating-point unit's decoder, loads and stores of its registers too
 SQRT: Final = 1 << 53
 DOUBLE: Final = 1 << 54
+RETIRES: Final = 1 << 55  # ecall and ebreak: they trap, and are counted all the same
 
 READS: Final = MEMORY | LOAD | WATCHED
 WRITES: Final = MEMORY | STORE | WATCHED
@@ -159,7 +160,8 @@ def decode_system(insn: int, rd: int, funct3: int, rs1: int) -> int:
     if funct3 == 0:
         if insn >> 25 == 9 and rd == 0:
             return K_SFENCE | rs1 << 16 | ((insn >> 20) & 31) << 24 | WIDE | WATCHED
-        return (K_WFI if insn >> 20 == 0x105 else K_TRAP) | WIDE
+        retires = RETIRES if insn & 0xFFEFFFFF == 0x73 else 0
+        return (K_WFI if insn >> 20 == 0x105 else K_TRAP) | retires | WIDE
     number = insn >> 20
     source = rs1 if funct3 < 4 else 0
     writes = funct3 & 3 == 1 or rs1 != 0
@@ -252,7 +254,7 @@ def decode_compressed(c: int) -> tuple[int, int]:
     if kind == 4:
         if rs2 == 0:
             if rd == 0:
-                return K_TRAP, 0  # c.ebreak
+                return K_TRAP | RETIRES, 0  # c.ebreak
             return pack(K_JUMP, 1 if c & 0x1000 else 0, rd, 0), 0
         return pack(K_ALU, rd, rd if c & 0x1000 else 0, rs2), 0  # c.add, c.mv
     imm = (c >> 12 & 1) << 5 | (c >> 5 & 3) << 3 | (c >> 2 & 7) << 6

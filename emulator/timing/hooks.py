@@ -32,7 +32,7 @@ from .access import note_access, note_operand
 from .automaton import begin_key, find, intern, state
 from .blocks import describe, scan
 from .caches import l1i_clear
-from .decode import K_SFENCE, MEMORY
+from .decode import K_SFENCE, MEMORY, RETIRES
 from .events import Event
 from .fetch import fetch_block
 from .layout import (
@@ -43,9 +43,11 @@ from .layout import (
     T_LAST_END, T_LAST_HALF, T_LAST_PACKET, T_NEXT_OP, T_PENDING, T_SCRATCH, T_SHORT_STALLS, T_STATE, T_WRONG_PATH,
     W_STALLS, W_STATE,
 )
+from .packed import S_SLOTS, field
 from .pipeline import run
 from .predictor import resolve
 from .tlb import clear_page, clear_tlbs
+from .units import TRAP
 from .wrongpath import jump_astray, run_astray
 
 REPLAYS: Final = int(Event.REPLAYS)
@@ -191,9 +193,14 @@ def stop_short(m: int, pc: int, started: int) -> None:
     while n < count and ld64(op + O_PC) != pc:
         op += O_SIZE
         n += 1
+    trapped = False
     if n < count and started:
+        trapped = ld64(op + O_WORD) & RETIRES == 0
         n += 1
     stop_at(t, m, n)
+    if trapped and field(t + T_SCRATCH + W_STATE, S_SLOTS) <= 1:  # in a cycle of its own, for nothing
+        at = t + T_SHORT_STALLS + 8 * TRAP
+        st64(at, ld64(at) + 1)
 
 
 @entry("void(i64, i64)")

@@ -256,6 +256,7 @@ def run(t: int, d: int, n: int, s: int, entry: int) -> tuple[int, int]:
             restarted = 1
             replays += 1
             if wide and pc & 2:
+                wait(w, FETCH, 1)
                 at += 1
                 fetched = at - 2
             else:

@@ -98,3 +98,13 @@ def test_a_full_pool_costs_no_cycle_of_several_harts(monkeypatch: pytest.MonkeyP
     expected = finished(image("smp-pingpong").boot(3, "rocket"))
     shrink(monkeypatch, EDGES=2000, STATES=150, OPS=2000, BLOCKS=200)
     assert finished(image("smp-pingpong").boot(3, "rocket")) == expected
+
+
+@pytest.mark.parametrize("name", ["hello", "mhello", "pagefault-sv39", "pagefault-sv48", "bad-romstore"])
+def test_a_hart_that_never_waits_has_a_cause_for_every_cycle(name: str) -> None:
+    made = image(name).boot(profile="rocket")
+    image(name).run(made)
+    assert made.timing is not None
+    (hart,) = made.timing.stats().harts
+    assert hart.instructions + sum(hart.stalls.values()) == hart.cycles
+    made.close()

@@ -133,6 +133,17 @@ def test_entries_of_a_page_that_makes_room_are_gone() -> None:
     sound(hart)
 
 
+@pytest.mark.parametrize(("key", "target"), [(0, 1), (1, 0)])
+def test_an_entry_needs_the_pages_of_both_its_ends(key: int, target: int) -> None:
+    hart = Bare()
+    btb_update(hart.t, hart.p, CODE, CFI_JUMP << 1, -1, CODE)  # page 0 first: it makes room first
+    btb_update(hart.t, hart.p, CODE + (key << 14) + 64, CFI_JUMP << 1, -1, CODE + (target << 14))
+    for page in range(2, 7):
+        assert btb_search(hart.t, hart.p, CODE + (key << 14) + 64) >= 0
+        btb_update(hart.t, hart.p, CODE + (page << 14), CFI_JUMP << 1, -1, CODE + (page << 14))
+    assert btb_search(hart.t, hart.p, CODE + (key << 14) + 64) == -1
+
+
 @pytest.mark.parametrize("hint", [0, 1, 5])
 def test_what_is_in_the_buffer_twice_hits_once_more_and_is_gone_whatever_the_block_remembers(hint: int) -> None:
     hart = Bare()

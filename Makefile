@@ -18,7 +18,7 @@ run: $(VENV)/run.stamp
 
 ## test      set everything up and run all tests (TESTS=tests/hartwell for some, ARGS= for pytest's options)
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n auto $(ARGS) $(TESTS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS) $(TESTS)
 
 ## lint      style and types
 lint: $(VENV)/dev.stamp

@@ -10,12 +10,16 @@ from .devicetree import Node, ReservedMemory, amend, compile_tree, describe_mach
 from .loader.model import Image
 from .loader.placement import Plan, Reserved, place
 from .pmu import pmu_node
-from .timing.events import UNTIMED_EVENTS, Event
+from .timing.events import COUNTABLE_EVENTS, Event
 
 
 def describe(board: Board, devices: Sequence[Device], bootargs: str = "",
-             initrd: tuple[int, int] | None = None, events: Collection[Event] = UNTIMED_EVENTS) -> Node:
-    """The device tree of `board` with its `devices`, and with counters that can count `events`."""
+             initrd: tuple[int, int] | None = None, events: Collection[Event] = COUNTABLE_EVENTS) -> Node:
+    """The device tree of `board` with its `devices`, and with counters for `events`.
+
+    By default they are the same with and without a timing model, so that memory is, too; the hart refuses the
+    selectors of what it does not count (`engine.counters`).
+    """
     nodes = [node for device in devices if (node := device.node(board.harts)) is not None]
     console = next((f"/soc/{node.name}" for node in nodes if node.label == "uart0"), "")
     return describe_machine(
@@ -27,14 +31,13 @@ def describe(board: Board, devices: Sequence[Device], bootargs: str = "",
 
 
 def plan(board: Board, devices: Sequence[Device], *, kernel: Image | None, firmware: Image | None,
-         initrd: bytes | None, bootargs: str, device_tree: bytes | None,
-         events: Collection[Event] = UNTIMED_EVENTS) -> Plan:
+         initrd: bytes | None, bootargs: str, device_tree: bytes | None) -> Plan:
     """Decide where everything goes. Raises PlacementError or DeviceTreeError."""
 
     def tree(initrd_range: tuple[int, int] | None) -> bytes:
         if device_tree is not None:
             return amend(device_tree, bootargs or None, *(initrd_range or (None, None)))
-        return compile_tree(describe(board, devices, bootargs, initrd_range, events))
+        return compile_tree(describe(board, devices, bootargs, initrd_range))
 
     return place(board.banks, firmware=firmware, kernel=kernel,
                  device_tree=tree, initrd=initrd, reserved=[Reserved(part.base, part.size) for part in board.reserved])

@@ -1,8 +1,8 @@
 """The SBI's performance events in terms of ours: the device tree's `pmu` node, by which firmware finds the counters.
 
 The hart knows selectors (`timing.events.Event`), a supervisor the numbers of the SBI. The node is what
-stands between them, for any firmware: of each SBI event that the machine counts, the selector, and the
-counters that can count it.
+stands between them, for any firmware: of each SBI event that has an event of ours, the selector, and the
+counters for it. Whether this machine counts it the hart says: it refuses the selectors that it does not.
 
 Source: SBI specification 2.0, 11.1 to 11.3; OpenSBI, docs/pmu_support.md.
 """
@@ -80,7 +80,7 @@ _WHOLE: Final = U64((1 << 64) - 1)
 
 
 def pmu_node(events: Collection[Event]) -> Node:
-    """The `pmu` node of a machine that counts `events`."""
+    """The `pmu` node of counters for `events`."""
     selectors: list[Cell] = []
     counters: list[Cell] = []
     for number, event in SBI_EVENTS.items():

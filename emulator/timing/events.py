@@ -47,6 +47,8 @@ class Event(IntEnum):
         return _EVENT_TEXTS[self]
 
 
+COUNTABLE_EVENTS: Final = tuple(event for event in Event if event is not Event.NONE)
+"""What a selector can stand for; what of them a machine counts depends on its timing model."""
 UNTIMED_EVENTS: Final = (Event.CYCLES, Event.INSTRUCTIONS, Event.TRAPS)
 """What a machine counts without a timing model."""
 

@@ -16,6 +16,7 @@ from emulator.engine import layout
 from emulator.machine import Machine
 from emulator.pmu import SBI_EVENTS
 from emulator.stop import HostCall
+from emulator.timing import Profile, load_profile
 from emulator.timing.events import UNTIMED_EVENTS, Event, event_mask
 from tests.helpers.assembler import assemble
 from tests.helpers.machines import FIRMWARE, flat, load
@@ -37,19 +38,21 @@ ARGUMENTS = ("a0", "a1", "a2", "a3", "a4")
 
 
 class Supervisor:
-    """Calls the firmware of a machine that counts `events`, and whose tree says `pmu` (by default: these events)."""
+    """Calls the firmware of a machine that counts `events` and whose tree says `pmu`, by default its own of both."""
 
-    def __init__(self, events: Collection[Event] = UNTIMED_EVENTS, pmu: dict[str, Value] | None = None) -> None:
-        self.machine = Machine(Board())
+    def __init__(self, events: Collection[Event] | None = None, pmu: dict[str, Value] | None = None,
+                 timing: Profile | None = None) -> None:
+        self.machine = Machine(Board(), timing)
         self.hart = self.machine.harts[0]
-        self.machine.engine.set_word(layout.M_EVENTS_SUPPORTED, event_mask(events))
-        tree = describe(self.machine.board, self.machine.devices, events=events)
-        node = tree.find("/pmu")
-        assert node is not None
+        if events is not None:
+            self.machine.engine.set_word(layout.M_EVENTS_SUPPORTED, event_mask(events))
+        tree = describe(self.machine.board, self.machine.devices)
         if pmu is not None:
+            node = tree.find("/pmu")
+            assert node is not None
             node.properties = pmu
         self.machine.boot(firmware=load(FIRMWARE), kernel=flat(assemble(CALLER, KERNEL), KERNEL),
-                          device_tree=compile_tree(tree))
+                          device_tree=compile_tree(tree) if pmu is not None else None)
         self.machine.answer_host_calls(True)
         assert isinstance(self.machine.run(max_insns=10_000_000), HostCall)
 
@@ -102,6 +105,30 @@ def test_without_a_timing_model_there_are_cycles_instructions_and_traps() -> Non
     taken = [number for number in (*range(1, 11), *range(0x10000, 0x10040)) if supervisor.config(number)[0] == SUCCESS]
     assert taken == [CYCLES, INSTRUCTIONS]
     assert [event for event in Event if supervisor.config(RAW, event)[0] == SUCCESS] == list(UNTIMED_EVENTS)
+
+
+def test_a_timed_machine_counts_what_its_model_knows() -> None:
+    supervisor = Supervisor(timing=load_profile("rocket"))
+    wanted = {number: event for number, event in SBI_EVENTS.items() if event not in UNTIMED_EVENTS}
+    counters = {}
+    for number, event in wanted.items():
+        status, counter = supervisor.config(number, flags=CLEAR_VALUE | AUTO_START)
+        assert status == SUCCESS
+        counters[counter] = event
+    assert len(counters) == len(wanted)
+
+    def seen() -> dict[int, tuple[int, int]]:
+        events = supervisor.machine.timing.stats().harts[0].events
+        return {n: (supervisor.hart.read_csr(f"mhpmcounter{n}"), events[event]) for n, event in counters.items()}
+
+    before = seen()
+    for _ in range(20):
+        supervisor.call(NUM_COUNTERS)
+    after = seen()
+    passed = {n: (after[n][0] - before[n][0], after[n][1] - before[n][1]) for n in counters}
+    assert all(counted == happened for counted, happened in passed.values())
+    busy = {counters[n] for n, (counted, _) in passed.items() if counted >= 20}
+    assert {Event.L1D_ACCESSES, Event.L1I_ACCESSES, Event.BRANCHES} <= busy
 
 
 def test_instructions_are_counted_between_start_and_stop_exactly() -> None:

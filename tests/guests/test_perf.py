@@ -128,4 +128,5 @@ def test_linux_counts_cycles_instructions_traps_and_calls_of_the_firmware(firmwa
     assert least < instructions < cycles < 1000 * least
     assert CALLS + SLEEPS < traps < 2 * CALLS
     assert SLEEPS <= timers < 10 * SLEEPS
-    assert refused == [-ENOENT, -ENOENT]    # no caches without a timing model
+    # No caches without a timing model: our firmware sees that the hart refuses them, OpenSBI does not look.
+    assert refused == ([-ENOENT, -ENOENT] if firmware == OURS else [0, 0])

@@ -10,7 +10,7 @@ import ctypes
 import weakref
 from collections.abc import Callable, Collection
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,17 +18,13 @@ import numpy.typing as npt
 from ..errors import EngineError
 from . import abi, block, clock, codehook, layout, mmu, native, schedule, selfcheck, tracing, trap
 from .library import Library, library
+from .timingmodel import TimingModel
+from .unicornapi import (
+    UC_ARCH_RISCV, UC_CTL_TB_FLUSH, UC_CTL_TCG_BUFFER_SIZE, UC_CTL_TLB_FLUSH, UC_CTL_USE_EXITS, UC_HOOK_BLOCK,
+    UC_HOOK_CODE, UC_HOOK_EDGE, UC_HOOK_INSN_INVALID, UC_HOOK_INTR, UC_HOOK_MEM_READ_AFTER, UC_HOOK_MEM_WRITE,
+    UC_HOOK_UNMAPPED, UC_MODE_RISCV64, UC_PROT_ALL,
+)
 
-UC_ARCH_RISCV, UC_MODE_RISCV64 = 8, 1 << 3
-UC_PROT_ALL = 7
-UC_HOOK_INTR, UC_HOOK_CODE, UC_HOOK_BLOCK = 1 << 0, 1 << 2, 1 << 3
-UC_HOOK_UNMAPPED = (1 << 4) | (1 << 5) | (1 << 6)
-UC_HOOK_MEM_WRITE, UC_HOOK_MEM_READ_AFTER = 1 << 11, 1 << 13
-UC_HOOK_INSN_INVALID, UC_HOOK_EDGE = 1 << 14, 1 << 15
-UC_CTL_USE_EXITS = 4 | 1 << 26 | 1 << 30
-UC_CTL_TB_FLUSH = 10 | 1 << 30
-UC_CTL_TLB_FLUSH = 11 | 1 << 30
-UC_CTL_TCG_BUFFER_SIZE = 13 | 1 << 26 | 1 << 30
 RECORDS = 1 << 18
 """Translation block records before all translations are dropped and the pool starts over."""
 CODE_BUFFER = 256 << 20
@@ -45,29 +41,6 @@ DEVICES = (0x1_0000, 0x7FFF_FFFF)
 
 MmioRead = Callable[[int, int], int]
 MmioWrite = Callable[[int, int, int], None]
-
-
-class TimingModel(Protocol):
-    """What counts cycles (`emulator.timing.model`)."""
-
-    on_block: int
-    """Address of its UC_HOOK_BLOCK."""
-    on_code: int
-    """Address of its UC_HOOK_CODE."""
-    entries: dict[int, int]
-    """Addresses of its other entries, by the M_ word that holds each."""
-
-    def reset(self) -> None:
-        """The harts were put into their reset state; set H_TIMING and M_TIMING."""
-
-    def drop_blocks(self) -> None:
-        """Translations were dropped, and everything known of them with them."""
-
-    def save(self) -> None:
-        """The state is about to be saved: bring all of it into `Engine.state_arrays`."""
-
-    def load(self) -> None:
-        """Other state was put into them: forget everything that was made of the state before."""
 
 
 class Engine:
@@ -255,12 +228,9 @@ class Engine:
         if kinds and self._trace_ring is None:
             self._trace_ring = np.zeros((tracing.CAPACITY, tracing.ENTRY // 8), dtype=np.int64)
             self.set_word(layout.M_TRACE_RING, int(self._trace_ring.ctypes.data))
-        if kinds & tracing.TRACE_INSN:
-            self._set_code_range(EVERYWHERE)
+        self._set_code_range(EVERYWHERE if kinds & tracing.TRACE_INSN else NOWHERE)
         if kinds & tracing.TRACE_MMIO and not self._traced & tracing.TRACE_MMIO:
             self._hook(UC_HOOK_MEM_WRITE | UC_HOOK_MEM_READ_AFTER, tracing.on_access, self.block, DEVICES)
-        if not kinds & tracing.TRACE_INSN:
-            self._set_code_range(NOWHERE)
         self._traced |= kinds
         self.set_word(layout.M_TRACE, kinds)
         self.flush_translations()

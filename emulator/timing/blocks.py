@@ -17,8 +17,8 @@ from .layout import (
     A_BLOCKS_END, A_BLOCKS_NEXT, A_FULL, A_OPS_END, A_OPS_NEXT, CFI_BRANCH, CFI_CALL, CFI_INDIRECT, CFI_INDIRECT_CALL,
     CFI_JUMP, CFI_NONE, CFI_RETURN, C_LINE_BITS, D_BHT, D_BTB, D_CFI, D_COUNT, D_DECEIVES, D_DECEIVES_BEFORE, D_EDGE,
     D_FALL, D_FIRST_HOOKED, D_HALF, D_L1I_EPOCH, D_LAST_LINE, D_LINE, D_LINES, D_OPS, D_PACKET, D_PC, D_SIZE, D_TARGET,
-    D_WRONG_FALL, D_WRONG_TAKEN, END_FENCE_I, END_SYSTEM, MAX_EVENTS, O_IMM, O_NEXT, O_PC, O_SIZE, O_WORD, P_BHT,
-    P_BHT_BITS, P_L1I, T_PARAMS, T_POOL,
+    D_WRONG_EPOCH, END_FENCE_I, END_SYSTEM, MAX_EVENTS, O_IMM, O_NEXT, O_PC, O_SIZE, O_WORD, P_BHT, P_BHT_BITS, P_L1I,
+    T_PARAMS, T_POOL,
 )
 
 
@@ -159,8 +159,7 @@ def describe(m: int, record: int) -> int:
     st64(d + D_BTB, 0)
     st64(d + D_L1I_EPOCH, -1)
     st64(d + D_TARGET, -1)
-    st64(d + D_WRONG_FALL, -1)
-    st64(d + D_WRONG_TAKEN, -1)
+    st64(d + D_WRONG_EPOCH, -1)  # nothing counted yet
     st64(d + D_LINE, pc >> line_bits)
     st64(d + D_LAST_LINE, (va - 1) >> line_bits)
     st64(d + D_LINES, ((va - 1) >> line_bits) - (pc >> line_bits) + 1)

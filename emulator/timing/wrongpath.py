@@ -21,8 +21,9 @@ from .caches import HIT, l1i_access
 from .decode import WIDE, decode, signed
 from .fetch import fetch_translation
 from .layout import (
-    CFI_BRANCH, CFI_CALL, CFI_INDIRECT, CFI_INDIRECT_CALL, CFI_JUMP, CFI_NONE, CFI_RETURN, C_LINE_BITS, D_COUNT, D_FALL,
-    D_OPS, D_TARGET, D_WRONG_FALL, D_WRONG_TAKEN, O_PC, O_SIZE, P_L1I, T_ASTRAY, T_HISTORY, T_PARAMS, T_STATE,
+    A_CODE_EPOCH, CFI_BRANCH, CFI_CALL, CFI_INDIRECT, CFI_INDIRECT_CALL, CFI_JUMP, CFI_NONE, CFI_RETURN, C_LINE_BITS,
+    D_COUNT, D_FALL, D_OPS, D_TARGET, D_WRONG_EPOCH, D_WRONG_FALL, D_WRONG_TAKEN, O_PC, O_SIZE, P_L1I, T_ASTRAY,
+    T_HISTORY, T_PARAMS, T_POOL, T_STATE,
 )
 from .packed import S_FETCHED, field
 from .predictor import bht_index, predicts_taken, ras_head, ras_pop, ras_push
@@ -100,6 +101,11 @@ def jump_astray(m: int, t: int) -> None:
 def run_astray(m: int, t: int, d: int, taken: int) -> None:
     """The conditional branch that ends block `d` was mispredicted: `taken` 1 if it was, so fetch went straight on."""
     packets = packets_ahead(t)
+    epoch = ld64(ld64(t + T_POOL) + A_CODE_EPOCH)
+    if ld64(d + D_WRONG_EPOCH) != epoch:
+        st64(d + D_WRONG_EPOCH, epoch)
+        st64(d + D_WRONG_FALL, -1)
+        st64(d + D_WRONG_TAKEN, -1)
     at = d + (D_WRONG_FALL if taken else D_WRONG_TAKEN)
     quiet = ld64(at)
     start = ld64(d + D_FALL) if taken else ld64(d + D_TARGET)

@@ -15,7 +15,8 @@ from emulator.board import Board
 from emulator.machine import Machine
 from emulator.stop import Watchdog
 from emulator.timing import model
-from tests.helpers.machines import LIMIT, image, load, timed
+from tests.helpers.assembler import assemble
+from tests.helpers.machines import BASE, LIMIT, flat, image, load, timed
 
 PROGRAMS = ["br_alt", "csr_status", "div_shadow", "fence_i", "fp_thru_mix", "icache_jump", "k_dispatch", "lrsc",
             "mmio_clint", "sb_drain", "vm_code_16", "vm_syscall"]
@@ -57,6 +58,49 @@ def forgetful(made: Machine, seed: int, longest: int) -> Any:
         stops += 1
     assert stops > 10
     return counts(made)
+
+
+PATCHED = """
+        li      s0, 4000
+        li      s1, 1
+        la      s2, patch
+        li      s3, 0x8067              # ret
+        li      s4, 2000
+        li      s5, 1103515245
+loop:   mul     s1, s1, s5
+        addi    s1, s1, 1234
+        srli    t1, s1, 17
+        andi    t1, t1, 1
+        jal     ra, function            # two calls: a return that is not foreseen by the stack is wrong
+        jal     ra, function
+        bne     s0, s4, 1f
+        sw      s3, 0(s2)
+        fence.i
+1:      addi    s0, s0, -1
+        bnez    s0, loop
+        li      t0, 0x100000
+        li      t1, 0x5555
+        sw      t1, 0(t0)
+2:      j       2b
+function:
+        bnez    t1, 1f                  # either way, by chance
+patch:  nop
+        nop
+        nop
+        nop
+        nop
+1:      ret
+"""
+
+
+def test_a_wrong_path_that_is_patched_is_looked_at_again() -> None:
+    """Fetch meets a return there, from some moment on, and moves the return stack; no block of that code ran since."""
+    def patched() -> Machine:
+        made = timed(Board(), "rocket")
+        made.boot(kernel=flat(assemble(PATCHED, BASE)))
+        return made
+
+    assert forgetful(patched(), 1, 2000) == finished(patched())
 
 
 def shrink(monkeypatch: pytest.MonkeyPatch, **pools: int) -> None:

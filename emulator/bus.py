@@ -54,6 +54,12 @@ class Bus:
         if offset is not None and size:
             self._engine.discard_code(offset, size)
 
+    def written(self, address: int, size: int) -> None:
+        """The same, for whoever writes all kinds of bytes often: it costs little where no instructions were."""
+        offset = self.ram.offset(address, size)
+        if offset is not None and size:
+            self._engine.discard_written(offset, size)
+
     def load(self, address: int, size: int) -> int:
         """An access of 1, 2, 4 or 8 bytes as a hart would make it, unsigned; devices see it too."""
         device = self.device_at(address)

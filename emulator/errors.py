@@ -17,6 +17,10 @@ class NativeCodeError(EmulatorError):
     """The native hooks cannot be compiled or loaded on this machine."""
 
 
+class HistoryError(EmulatorError):
+    """A debugger is asked for a place that its history does not have, or to change a past that cannot be changed."""
+
+
 class SizeError(EmulatorError):
     """A size as typed by the user is no size, or not a sensible one."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from .csrs import NUMBERS
@@ -31,6 +32,8 @@ _OFFSETS = {
     "pc": abi.ENV_PC, "priv": abi.ENV_PRIV,
 }
 
+_PC = abi.ENV_PC >> 3
+
 
 class Hart:
     """Hart `id` of a machine. Values are unsigned 64-bit numbers."""
@@ -58,6 +61,11 @@ class Hart:
         return self._engine.read_state(self.id, abi.ENV_PRIV)
 
     @property
+    def satp(self) -> int:
+        """The CSR satp, by which the hart translates."""
+        return self._engine.read_state(self.id, abi.ENV_SATP)
+
+    @property
     def waiting(self) -> bool:
         """Whether the hart sits in WFI."""
         return self._engine.hart_word(self.id, layout.H_WAITING) != 0
@@ -78,6 +86,11 @@ class Hart:
         """Traps taken since reset, interrupts included."""
         return self._engine.hart_word(self.id, layout.H_TRAPS)
 
+    @property
+    def steps(self) -> int:
+        """Steps made since reset: instructions that retired or trapped, and interrupts taken (`engine.steps`)."""
+        return self.instructions + self.traps - self._engine.hart_word(self.id, layout.H_COUNTED_TRAPS)
+
     def read(self, name: str) -> int:
         """A register by its name: x0 … x31, f0 … f31, their ABI names, fp, pc, priv, or a CSR's name."""
         offset = _OFFSETS.get(name)
@@ -93,6 +106,13 @@ class Hart:
         elif offset != abi.ENV_GPR:
             self._engine.write_state(self.id, offset, value)
 
+    def answer(self, registers: Mapping[str, int]) -> None:
+        """Answer the host call that the hart stands at: set x-registers by name, and go on behind it."""
+        words = self._engine.state_words(self.id)
+        for name, value in registers.items():
+            words[_OFFSETS[name] >> 3] = value & (1 << 64) - 1
+        words[_PC] += 4
+
     def read_csr(self, csr: str | int) -> int:
         """A CSR by name or number, as M-mode code would read it; RegisterError if there is none."""
         value = self._engine.access_csr(self.id, _number(csr))
@@ -105,17 +125,22 @@ class Hart:
         if self._engine.access_csr(self.id, _number(csr), value, (1 << 64) - 1) is None:
             raise RegisterError(f"CSR {csr if isinstance(csr, str) else hex(csr)} does not exist or is read-only")
 
-    def translate(self, address: int) -> int | None:
-        """The physical address of virtual `address` for a load by this hart now; None if it would fault."""
-        satp = self._engine.read_state(self.id, abi.ENV_SATP)
-        return translate(self._machine.ram, satp, self.priv, address)
+    def translate(self, address: int, privilege: int | None = None) -> int | None:
+        """The physical address of virtual `address` for a load by this hart now; None if it would fault.
 
-    def read_memory(self, address: int, size: int) -> bytes:
-        """`size` bytes at virtual `address`; BusError names the first one that cannot be read."""
+        `privilege` is that of the load, the hart's own if it is not given.
+        """
+        return translate(self._machine.ram, self.satp, self.priv if privilege is None else privilege, address)
+
+    def read_memory(self, address: int, size: int, privilege: int | None = None) -> bytes:
+        """`size` bytes at virtual `address`, as `translate` finds it; BusError names the first one that is no memory.
+
+        Devices are not read.
+        """
         parts = []
         while size > 0:
             room = min(size, 4096 - address % 4096)
-            physical = self.translate(address)
+            physical = self.translate(address, privilege)
             if physical is None:
                 raise BusError(f"hart {self.id} cannot read virtual address {address:#x}: not mapped")
             parts.append(self._machine.bus.read(physical, room))

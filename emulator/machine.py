@@ -11,9 +11,9 @@ its console, and on nothing else.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -25,28 +25,33 @@ from .devices.device import Device
 from .devices.plic import Plic
 from .devices.uart16550 import Uart16550
 from .engine import layout
-from .engine.block import STEP_WANTED
 from .engine.engine import Engine
-from .errors import BoardError, DeviceFailedError, EngineError
+from .engine.watch import LOADS, STORES
+from .errors import BoardError
 from .eventqueue import EventQueue
 from .hart import Hart
 from .loader.model import Image
 from .loader.placement import Plan
 from .ram import Ram
-from .stop import (
-    Breakpoint, Deadlock, HostCall, Interrupted, Matched, ResetRequested, Stepped, Stop, TrapLoop, Watchdog,
-)
+from .runloop import Poll, RunLoop
+from .stop import Mark, Matched, Stop, Watch
+from .transcript import Transcript
 from .wiring import wire
 
 if TYPE_CHECKING:
     from .snapshot import Snapshot
     from .timing.profile import Profile
     from .timing.timing import Timing
-    from .trace import Tracer
 
-FIRST_SLICE, SHORTEST_SLICE, LONGEST_SLICE = 1_000_000, 1_000, 200_000_000
-SLICE_SECONDS = 0.05
-"""The machine looks at the host (keyboard, clock) about this often; slices of instructions adapt to it."""
+Runner = Callable[[int | None, float | None, Poll | None], Stop]
+"""What `Machine.run` does, in its place."""
+
+
+class TraceReader(Protocol):
+    """Somebody who takes what the engine has recorded (`trace.Tracer`, `timeline.Timeline`)."""
+
+    def drain(self) -> None:
+        """The machine has stopped for a moment: take it."""
 
 
 class Machine:
@@ -68,16 +73,20 @@ class Machine:
         """Whether a guest's reset request restarts the machine, or stops it (ResetRequested)."""
         self.on_reset: list[Callable[[], None]] = []
         """Called once, at the next reset or `restore`: for whoever keeps addresses that mean nothing after it."""
-        self.tracers: list[Tracer] = []
-        """Tracers that drain the engine's trace ring; `Tracer` adds and removes itself."""
-        self._console = bytearray()
-        self._pattern = b""
-        self._searched = 0
-        self._stop: Stop | None = None
-        self._failure: BaseException | None = None
+        self.tracers: list[TraceReader] = []
+        """Who drains the engine's trace ring when the machine stops; one at a time, which adds and removes itself."""
+        self.runner: Runner | None = None
+        """Who runs the machine in `run`'s place, if anybody: a debugger between a program and its machine."""
+        self.on_mark: Callable[[Mark], None] | None = None
+        """Called with every Mark that software on the host sets."""
+        self.interrupted = False
+        """Set it, in a signal handler for instance, to have the machine stop (Interrupted) as soon as it can."""
+        self.transcript = Transcript()
+        """What the guest has printed."""
         self._plan: Plan | None = None
         self.ram = Ram(self.board.rom, self.board.banks)
         self.engine = Engine(self.board.harts, NATIVE, notice)
+        self._loop = RunLoop(self)
         self._events = EventQueue(self.engine.set_next_event)
         self.devices: tuple[Device, ...] = tuple(make() for make in self.board.devices)
         self._uart = next((device for device in self.devices if isinstance(device, Uart16550)), None)
@@ -104,7 +113,7 @@ class Machine:
     @property
     def console(self) -> bytes:
         """Everything the guest has sent to the console so far."""
-        return bytes(self._console)
+        return self.transcript.text
 
     @property
     def clock(self) -> int:
@@ -112,9 +121,24 @@ class Machine:
         return self.engine.now()
 
     @property
+    def steps(self) -> int:
+        """Steps that all harts have made since reset: the machine's place in its run (`engine.steps`)."""
+        return sum(hart.steps for hart in self.harts)
+
+    @property
+    def steps_left(self) -> int:
+        """Steps that the last `proceed` did not come to make."""
+        return max(self.engine.word(layout.M_STEP_LEFT), 0)
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether a watchpoint cost a timing model cycles in the last `proceed`: those since then are not exact."""
+        return self.timing is not None and self.engine.word(layout.M_WATCH_CUTS) != 0
+
+    @property
     def instructions(self) -> int:
         """Instructions retired by all harts since reset."""
-        return sum(hart.instructions for hart in self.harts)
+        return self.engine.instructions
 
     def set_irq(self, source: int, level: bool) -> None:
         """Drive an interrupt line into the PLIC; nothing for line 0, or on a board without a PLIC."""
@@ -177,26 +201,30 @@ class Machine:
         from .snapshot import HostState, take
 
         self.drain_console()
-        return take(self, HostState(bytes(self._console), self._searched, self._stop, self._events.save(self.devices),
-                                    self._plan))
+        return take(self, HostState(self.transcript.text, self.transcript.searched, self._loop.asked,
+                                    self._events.save(self.devices), self._plan))
 
     def restore(self, snapshot: Snapshot) -> None:
         """Be again what the machine of `snapshot` was: this one or another on such a board. Tells `on_reset`.
 
         SnapshotError if it is of another board, or a disk's file has changed; nothing happens then.
         """
+        self.revisit(snapshot, self._tell_reset)
+
+    def revisit(self, snapshot: Snapshot, tell: Callable[[], None] = lambda: None) -> None:
+        """`restore`, for debuggers that will come back: nobody is told, so that kernels outlive the visit."""
         from .snapshot import put_back
 
-        put_back(self, snapshot, self._tell_reset)
+        put_back(self, snapshot, tell)
         host = snapshot.host
-        self._console[:] = host.console
-        self._searched, self._stop, self._failure, self._plan = host.searched, host.stop, None, host.plan
+        self.transcript.restore(host.console, host.searched)
+        self._loop.restore(host.stop)
+        self._plan = host.plan
         self._events.load(self.devices, host.events)
 
     # --- running --------------------------------------------------------------------------------------
 
-    def run(self, max_insns: int | None = None, timeout: float | None = None,
-            poll: Callable[[int], bytes | None] | None = None) -> Stop:
+    def run(self, max_insns: int | None = None, timeout: float | None = None, poll: Poll | None = None) -> Stop:
         """Run until the guest ends, `max_insns` instructions (and traps) or `timeout` seconds have passed.
 
         `poll(cycles)` is asked for console input now and then, with 0, and when every hart waits, with
@@ -206,46 +234,30 @@ class Machine:
         """
         if max_insns is not None and max_insns < 0 or timeout is not None and timeout < 0:
             raise ValueError(f"run: {max_insns} instructions, {timeout} seconds: expected no negative limits")
-        left = max_insns if max_insns is not None else layout.INFINITE
-        ends = time.monotonic() + timeout if timeout is not None else None
-        slice_length = FIRST_SLICE
-        stop = self._asked_to_stop()
-        if stop is not None:
-            return stop
-        self.engine.set_word(layout.M_PACED, 1 if poll is not None else 0)
-        self.engine.set_word(layout.M_BREAK_SKIP, _signed(self.harts[self.engine.current_hart].pc))
-        while True:
-            chunk = min(left, slice_length)
-            began = time.monotonic()
-            self.engine.set_word(layout.M_RUN_LIMIT, chunk)
-            try:
-                reason = self.engine.run()
-            except KeyboardInterrupt:
-                return Interrupted()
-            done = chunk - self.engine.word(layout.M_RUN_LIMIT)
-            left -= done
-            if reason == layout.STOP_LIMIT:  # how slices are cut changes nothing that the guest can see
-                pace = SLICE_SECONDS / max(time.monotonic() - began, 1e-6)
-                slice_length = int(min(max(done * min(pace, 8.0), SHORTEST_SLICE), LONGEST_SLICE))
-            self.drain_console()
-            for tracer in self.tracers:
-                tracer.drain()
-            stop = self._handle(reason, poll)
-            if stop is None and left <= 0:
-                stop = Watchdog("instructions", max_insns or 0, self.harts[0].pc)
-            if stop is None and ends is not None and time.monotonic() >= ends:
-                assert timeout is not None
-                stop = Watchdog("seconds", timeout, self.harts[0].pc)
-            if stop is not None:
-                return stop
+        if self.runner is not None:
+            return self.runner(max_insns, timeout, poll)
+        return self._loop.proceed(max_insns, timeout, poll, self.engine.current_pc)
+
+    def proceed(self, max_insns: int | None = None, timeout: float | None = None, poll: Poll | None = None, *,
+                passing: int | None = None, steps: int | None = None, hart: int | None = None) -> Stop:
+        """`run`, for debuggers: without the `runner`, past the breakpoint at `passing` once, at most `steps` steps.
+
+        A step is an instruction that retires or traps, or an interrupt that is taken (`engine.steps`); only those
+        of `hart` count, if it is given. Stepped says that all were made.
+        """
+        if steps is not None:
+            self.engine.set_word(layout.M_STEP_LEFT, steps)
+            self.engine.set_word(layout.M_STEP_HART, 0 if hart is None else self.engine.hart_block[hart])
+            self.engine.set_word(layout.M_STEP, 1)
+        try:
+            return self._loop.proceed(max_insns, timeout, poll, passing)
+        finally:
+            if steps is not None:
+                self.engine.set_word(layout.M_STEP, 0)
 
     def step(self) -> Stop:
-        """Run one instruction on the hart whose turn it is (an instruction that traps counts)."""
-        self.engine.set_word(layout.M_STEP, STEP_WANTED)
-        try:
-            return self.run(max_insns=1 << 20)
-        finally:
-            self.engine.set_word(layout.M_STEP, 0)
+        """Make one step: an instruction of the hart whose turn it is, which may trap, or an interrupt that is taken."""
+        return self.proceed(1 << 20, passing=self.harts[self.engine.current_hart].pc, steps=1)
 
     def expect(self, pattern: bytes, max_insns: int | None = None, timeout: float | None = None) -> Stop:
         """Run until `pattern` appears in console output not seen by an earlier `expect`; Matched, or why not.
@@ -255,12 +267,12 @@ class Machine:
         """
         if not pattern:
             raise ValueError("expect: an empty pattern, which is everywhere; expected at least one byte")
-        self._pattern = pattern
+        self.transcript.pattern = pattern
         self.uart.watch(True)
         try:
-            return Matched() if self._matched() else self.run(max_insns, timeout)
+            return Matched() if self.transcript.matched() else self.run(max_insns, timeout)
         finally:
-            self._pattern = b""
+            self.transcript.pattern = b""
             self.uart.watch(False)
 
     def set_breakpoints(self, addresses: Collection[int]) -> None:
@@ -269,6 +281,53 @@ class Machine:
         Memory is not touched. A run that starts at a breakpoint passes it. At most 256.
         """
         self.engine.set_breakpoints(addresses)
+
+    def set_watchpoints(self, watches: Collection[Watch]) -> None:
+        """Stop behind accesses of the harts to these addresses (replaces those set before). At most 32.
+
+        Costs nothing but at accesses to the pages that they are in. With a timing model, the cycles from a hit on
+        are not exact.
+        """
+        self.engine.set_watchpoints([
+            (watch.first, watch.last, watch.loads * LOADS | watch.stores * STORES, watch.virtual) for watch in watches])
+        self._loop.watches = tuple(watches)
+
+    @contextmanager
+    def passing_points(self) -> Iterator[None]:
+        """No breakpoint and no watchpoint stops the machine in a `with` block. Costs nothing."""
+        self.engine.set_word(layout.M_POINTS, layout.POINTS_PASS)
+        try:
+            yield
+        finally:
+            self.engine.set_word(layout.M_POINTS, layout.POINTS_STOP)
+
+    def last_hit(self, steps: int) -> tuple[Stop, int | None]:
+        """Make `steps` steps past all breakpoints and watchpoints: the Stop, and how many came before the last hit.
+
+        None if there was no hit.
+        """
+        self.engine.set_word(layout.M_POINTS, layout.POINTS_NOTE)
+        self.engine.set_word(layout.M_LAST_HIT, -1)
+        try:
+            stop = self.proceed(steps=steps)
+        finally:
+            self.engine.set_word(layout.M_POINTS, layout.POINTS_STOP)
+        left = self.engine.word(layout.M_LAST_HIT)
+        return stop, None if left < 0 else steps - left
+
+    @property
+    def glance(self) -> Callable[[], bool] | None:
+        """Asked about every 50 ms of a run, and after waiting for input, whether the user wants it to stop."""
+        return self._loop.glance
+
+    @glance.setter
+    def glance(self, glance: Callable[[], bool] | None) -> None:
+        self._loop.glance = glance
+
+    def mark(self, name: str, detail: object = None) -> None:
+        """Tell whoever wants to know (`on_mark`) that software on the host has come to a place that has a name."""
+        if self.on_mark is not None:
+            self.on_mark(Mark(name, detail))
 
     def answer_host_calls(self, on: bool) -> None:
         """Whether custom-0 instructions stop the machine (HostCall, pc on them), or are illegal, as at first."""
@@ -280,21 +339,11 @@ class Machine:
 
     def device_failed(self, device: Device, what: str, why: BaseException) -> None:
         """Remember a device's exception, and stop at the next block: it cannot pass through the engine."""
-        if isinstance(why, KeyboardInterrupt):
-            self._stop = Interrupted()
-        elif self._failure is None and isinstance(why, Exception):
-            failure = DeviceFailedError(f"device {device.name}: {what} raised {type(why).__name__}: {why}")
-            failure.__cause__ = why
-            self._failure = failure
-        elif self._failure is None:
-            self._failure = why
-        self.engine.request_stop()
+        self._loop.device_failed(device, what, why)
 
     def request_stop(self, stop: Stop) -> None:
         """Make `run` return `stop` before the next block; for devices."""
-        if self._stop is None:
-            self._stop = stop
-        self.engine.request_stop()
+        self._loop.ask(stop)
 
     def schedule(self, device: Device, clock: int, action: Callable[[], None]) -> None:
         """Call `action` when the machine's clock reaches `clock`, instead of what `device` scheduled before.
@@ -307,79 +356,18 @@ class Machine:
         """Forget what `device` scheduled."""
         self._events.cancel(device)
 
-    def _handle(self, reason: int, poll: Callable[[int], bytes | None] | None) -> Stop | None:
-        """What the run loop's reason means to us: a Stop, or None to go on."""
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
-            raise failure
-        if self._pattern and self._matched():
-            return Matched()
-        if self._stop is not None:
-            return self._asked_to_stop()
-        arg = self.engine.word(layout.M_STOP_ARG)
-        hart = self.engine.current_hart
-        if reason == layout.STOP_EVENT:
-            self._events.run_due(max(arg, self.clock))
-        elif reason == layout.STOP_IDLE:
-            if poll is None or not self._wait_for_input(poll, -1):
-                return Deadlock(tuple(h.pc for h in self.harts))
-        elif reason == layout.STOP_PACE:
-            if poll is not None:
-                self._wait_for_input(poll, arg)
-            self.engine.set_word(layout.M_PACED, 2)
-        elif reason == layout.STOP_TRAP_LOOP:
-            state = self.harts[hart]
-            side = "s" if state.priv == 1 else "m"
-            return TrapLoop(hart, *(state.read_csr(side + name) for name in ("epc", "cause", "tval")))
-        elif reason == layout.STOP_HOSTCALL:
-            return HostCall(hart, arg)
-        elif reason == layout.STOP_STEP:
-            return Stepped()
-        elif reason == layout.STOP_BREAK:
-            return Breakpoint(hart, self.harts[hart].pc)
-        elif reason == layout.STOP_ENGINE:
-            raise EngineError(f"the engine stopped with error {arg} on hart {hart} at {self.harts[hart].pc:#x}; "
-                              "this is a defect of Hartwell, please report it")
-        if poll is not None and reason == layout.STOP_LIMIT:
-            self._wait_for_input(poll, 0)
-        return None
-
-    def _asked_to_stop(self) -> Stop | None:
-        """What a device asked for; a reset is done here and now, if that is how resets are to be answered."""
-        stop, self._stop = self._stop, None
-        if isinstance(stop, ResetRequested) and self.reboot:
-            self.reset()
-            return None
-        return stop
-
-    def _wait_for_input(self, poll: Callable[[int], bytes | None], cycles: int) -> bool:
-        """Ask for console input; False when there will never be more."""
-        data = poll(cycles)
-        if data:
-            self.uart.feed(data)
-        return data is not None
+    def run_due(self, clock: int) -> None:
+        """Do what devices scheduled up to `clock`, or now; for the run loop."""
+        self._events.run_due(max(clock, self.clock))
 
     def drain_console(self) -> None:
         """Take what the UART has sent into `console`; done by itself whenever the machine stops."""
         data = self._uart.take_output() if self._uart is not None else b""
         if data:
-            self._console += data
+            self.transcript.add(data)
             if self.on_output is not None:
                 self.on_output(data)
-
-    def _matched(self) -> bool:
-        at = self._console.find(self._pattern, self._searched)
-        if at < 0:
-            self._searched = max(self._searched, len(self._console) - len(self._pattern) + 1)
-            return False
-        self._searched = at + len(self._pattern)
-        return True
 
     def close(self) -> None:
         """Free the engine; the machine cannot run afterwards."""
         self.engine.close()
-
-
-
-def _signed(value: int) -> int:
-    return value - (1 << 64) if value >> 63 else value

@@ -102,6 +102,16 @@ class Snapshot:
             raise
         return made
 
+    def digest(self) -> str:
+        """A SHA-256, in hexadecimal, of all of the state: equal for equal states, however they were reached.
+
+        The board, its timing, and what `boot` loaded are part of it. Of no meaning to other versions of Hartwell.
+        """
+        from .snapshotfile import digest
+
+        found: str = digest(self)
+        return found
+
     def save(self, path: str | Path) -> int:
         """Write the snapshot to a file, which appears, or is replaced, as a whole; its size in bytes.
 

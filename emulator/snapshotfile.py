@@ -11,6 +11,7 @@ whom one trusts.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -48,6 +49,15 @@ _NONSENSE = (ValueError, KeyError, TypeError, AttributeError, IndexError, StopIt
 def save(snapshot: Snapshot, path: Path) -> int:
     """Write `snapshot` to a file; its size. OSError if it cannot be written, SnapshotError for what it cannot hold."""
     return FORMAT.write(path, _sections(snapshot))
+
+
+def digest(snapshot: Snapshot) -> str:
+    """A SHA-256 of the sections that a file of `snapshot` has."""
+    found = hashlib.sha256()
+    for tag, body in _sections(snapshot):
+        found.update(tag + len(body).to_bytes(8, "little"))
+        found.update(body)
+    return found.hexdigest()
 
 
 def load(name: str) -> tuple[Any, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -91,11 +91,79 @@ class Breakpoint(Stop):
 
 
 @dataclass(frozen=True)
-class Stepped(Stop):
-    """The one instruction that was asked for has run (or has trapped)."""
+class Watch:
+    """Bytes whose accesses are watched: `size` from physical address `first` on, or from a `virtual` one.
+
+    `loads` and `stores` say which. ValueError for neither, no bytes, or bytes beyond the last address.
+    """
+
+    first: int
+    size: int
+    stores: bool = True
+    loads: bool = False
+    virtual: bool = False
+
+    def __post_init__(self) -> None:
+        if not (self.loads or self.stores) or self.size <= 0 or not 0 <= self.first <= self.last < 1 << 64:
+            raise ValueError(f"{self}: expected loads or stores, of bytes below 2^64")
+
+    @property
+    def last(self) -> int:
+        """The last byte."""
+        return self.first + self.size - 1
+
+
+@dataclass(frozen=True)
+class Watchpoint(Stop):
+    """The instruction at `pc` of a hart has accessed `size` bytes at `address`, some of them `watch`'s.
+
+    `address` is physical or virtual as `watch` is. The access has been done.
+    """
+
+    hart: int
+    pc: int
+    watch: Watch
+    address: int
+    size: int
+    store: bool
 
     def __str__(self) -> str:
-        return "one instruction ran"
+        return (f"hart {self.hart} {'stored' if self.store else 'loaded'} {self.size} byte{'s' * (self.size > 1)} at "
+                f"{self.address:#x}, by the instruction at {self.pc:#x}")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place that software on the host comes to: its `name`, as `stage:heap`, and what else is known of it."""
+
+    name: str
+    detail: object = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Marked(Stop):
+    """Software on the host has come to a place that a debugger wanted to stop at."""
+
+    mark: Mark
+
+    def __str__(self) -> str:
+        return f"at {self.mark.name}"
+
+
+@dataclass(frozen=True)
+class HistoryBegins(Stop):
+    """There is nothing before here: a debugger that goes backwards has come to where its history begins."""
+
+    def __str__(self) -> str:
+        return "the beginning of the history"
+
+
+@dataclass(frozen=True)
+class Stepped(Stop):
+    """The steps that were asked for have been made."""
+
+    def __str__(self) -> str:
+        return "stepped"
 
 
 @dataclass(frozen=True)

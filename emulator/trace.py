@@ -4,6 +4,7 @@
         traps   0 S 0x80200040 -> S 0x80200100  load page fault (13), value 0x4000
         mmio    0 M 0x80000a10  store 1 byte at 0x10000000 (uart + 0x0): 0x48
         csr     0 M 0x80000020  mtvec: 0x0 -> 0x80000100
+        xret    0 M 0x80000494  mret -> S 0x80200000 _start
 
 The first two columns are the hart and its privilege. An instruction trace runs at some hundred
 thousand instructions per second; the other kinds cost little. Lines come in the order in which
@@ -14,11 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from functools import lru_cache
-from typing import Any
 
 from .csrs import NAMES
-from .engine.tracing import TRACE_CSR, TRACE_INSN, TRACE_MMIO, TRACE_TRAP
+from .disassembler import disassemble
+from .engine.block import SRET
+from .engine.tracing import TRACE_CSR, TRACE_INSN, TRACE_MMIO, TRACE_TRAP, TRACE_XRET
 from .hart import PRIVILEGE_NAMES
 from .loader.symbols import SymbolTable
 from .machine import Machine
@@ -35,9 +36,11 @@ class TraceKind(Enum):
     TRAPS = "traps"
     MMIO = "mmio"
     CSR = "csr"
+    XRET = "xret"
 
 
-_BITS = {TraceKind.INSNS: TRACE_INSN, TraceKind.TRAPS: TRACE_TRAP, TraceKind.MMIO: TRACE_MMIO, TraceKind.CSR: TRACE_CSR}
+_BITS = {TraceKind.INSNS: TRACE_INSN, TraceKind.TRAPS: TRACE_TRAP, TraceKind.MMIO: TRACE_MMIO, TraceKind.CSR: TRACE_CSR,
+         TraceKind.XRET: TRACE_XRET}
 
 
 class Tracer:
@@ -54,7 +57,8 @@ class Tracer:
         self._symbols = symbols or SymbolTable()
         self._where = where
         self._format: dict[int, Callable[[int, int, int, int, int], str]] = {
-            TRACE_INSN: self._insn, TRACE_TRAP: self._trap, TRACE_MMIO: self._mmio, TRACE_CSR: self._csr}
+            TRACE_INSN: self._insn, TRACE_TRAP: self._trap, TRACE_MMIO: self._mmio, TRACE_CSR: self._csr,
+            TRACE_XRET: self._xret}
         machine.engine.set_trace(sum(_BITS[kind] for kind in kinds))
         machine.tracers.append(self)
 
@@ -95,22 +99,10 @@ class Tracer:
     def _csr(self, pc: int, number: int, old: int, new: int, _d: int) -> str:
         return f"{self._at(pc)}  {NAMES.get(number, hex(number))}: {old & MASK:#x} -> {new & MASK:#x}"
 
+    def _xret(self, pc: int, bits: int, target: int, priv: int, _d: int) -> str:
+        return (f"{self._at(pc)}  {'sret' if bits == SRET else 'mret'} -> {PRIVILEGE_NAMES.get(priv, '?')} "
+                f"{self._at(target & MASK)}")
+
     def _at(self, address: int) -> str:
         name = self._symbols.format(address)
         return f"{address:#x} {name}" if name and not name.startswith("0x") else f"{address:#x}"
-
-
-@lru_cache(maxsize=1)
-def _disassembler() -> Any:
-    from capstone import CS_ARCH_RISCV, CS_MODE_RISCV64, CS_MODE_RISCVC, Cs
-
-    return Cs(CS_ARCH_RISCV, CS_MODE_RISCV64 | CS_MODE_RISCVC)
-
-
-@lru_cache(maxsize=1 << 16)
-def disassemble(pc: int, bits: int) -> str:
-    """The instruction `bits` (16 or 32 wide by its own encoding) at `pc` as text; `unimp` for what is none."""
-    width = 4 if bits & 3 == 3 else 2
-    for insn in _disassembler().disasm((bits & 0xFFFFFFFF).to_bytes(4, "little")[:width], pc, 1):
-        return f"{insn.mnemonic:<10} {insn.op_str}".rstrip()
-    return "unimp"

@@ -23,6 +23,7 @@ from ..engine.clock import request_stop
 from ..engine.layout import M_PLIC, STOP_CONSOLE, Words
 from ..engine.native import entry, inline
 from ..engine.prims import ld8, ld64, st8, st64
+from ..engine.tracing import trace_output
 from .device import NativeDevice
 from .plic import set_irq
 
@@ -108,6 +109,7 @@ def send(u: int, value: int) -> None:
     if ld64(u + U_MCR) & LOOPBACK:
         st64(u + U_LOOPED, (value & 0xFF) + 1)
     else:
+        trace_output(ld64(u), value)
         count = ld64(u + U_OUT_COUNT)
         if count < RING:
             st8(ld64(u + U_OUT) + count, value)
@@ -247,7 +249,7 @@ class Uart16550(NativeDevice):
 
     def take_output(self) -> bytes:
         """What the guest has sent since the last call."""
-        count = self._get(U_OUT_COUNT)
+        count = int(self.words[U_OUT_COUNT >> 3])
         if count == 0:
             return b""
         self._set(U_OUT_COUNT, 0)

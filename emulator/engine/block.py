@@ -21,24 +21,27 @@ from .abi import (
     ACCESS_FETCH, ENV_MIE, ENV_MIP, ENV_MSTATUS, ENV_PRIV, HOOK_BEGIN, HOOK_END, HOOK_USER_DATA, TB_ICOUNT, TB_PC,
     TB_SIZE,
 )
-from .clock import calm, request_stop, slice_over, spend
+from .clock import attention, calm, grant_stop, note_beginning, request_stop, slice_over, spend
 from .fpsingle import compressed_illegal, operands, settle
 from .interrupt import pending
 from .layout import (
-    F_PAGE_ADDR_CODE, F_TLB_RESET_DIRTY, M_BLOCK_HOOK, M_BREAKS, M_BREAK_COUNT, M_BREAK_SKIP, M_BUDGET, M_CODE_BLOCK,
-    M_CODE_FIRST, M_CODE_HOOK, M_CODE_LAST, M_CONSIDER, M_CS, M_CURRENT, M_ENV, M_EVENT, M_HART, M_HAS_CODE, M_LIMIT,
-    M_MPRV_MODE, M_NATURAL, M_PART, M_RAM_HOST, M_REBUILD, M_REBUILD_SIZE, M_RECORD_END, M_RECORD_NEXT, M_STEP, M_STOP,
-    M_TIMING, M_TIMING_WATCHED, M_YIELD, RECORD_BREAK, RECORD_FP, RECORD_REBUILD, R_BYTES, R_COUNT, R_FLAGS, R_MACHINE,
-    R_PC, R_SIZE, R_TIMED, STOP_BREAK, STOP_RECORDS, STOP_STEP,
+    F_PAGE_ADDR_CODE, F_TLB_RESET_DIRTY, M_BLOCK_HOOK, M_BREAKS, M_BREAK_COUNT, M_BREAK_SKIP, M_BLOCK_CLOCK, M_BUDGET,
+    M_CODE_BLOCK, M_CODE_FIRST, M_CODE_HOOK, M_CODE_LAST, M_CONSIDER, M_CS, M_CURRENT, M_ENV, M_EVENT, M_HART,
+    M_HAS_CODE, M_LAST_HIT, M_LIMIT, M_MPRV_MODE, M_NATURAL, M_PART, M_POINTS, M_RAM_HOST, M_REBUILD,
+    M_REBUILD_SIZE, M_RECORD_END, M_RECORD_NEXT, M_STEP, M_STEP_LEFT, M_STOP, M_TIMING, M_TIMING_WATCHED, M_TRACE,
+    M_XRET, M_XRET_BITS, M_XRET_PRIV, M_YIELD, POINTS_NOTE, POINTS_PASS, RECORD_BREAK, RECORD_FP, RECORD_REBUILD,
+    RECORD_XRET, R_BYTES, R_COUNT, R_FLAGS, R_MACHINE, R_PC, R_SIZE, R_TIMED, STOP_BREAK, STOP_RECORDS, STOP_STEP,
 )
 from .mmu import fetch_parcel, flush_modes, host_address, translate
 from .native import entry, inline
 from .prims import call2, call3, ld8, ld16, ld64, st8, st64
 from .riscv import FS, MPP, MPRV, PRV_M
-from .trap import distance, leave
+from .steps import stepping, steps_done, take_steps
+from .tracing import TRACE_XRET, trace_return
+from .trap import MRET, distance, instruction_at, leave
+from .watch import pass_watch, report_watch
 
-STEP_WANTED, STEP_DONE = 1, 2
-"""Values of M_STEP: a step is asked for; its instruction has been started."""
+SRET = 0x10200073
 NOWHERE = 1
 """An address at which no instruction starts: a hook from here to here covers nothing."""
 
@@ -63,14 +66,17 @@ def consider(m: int, record: int) -> int:
     env = ld64(m + M_ENV)
     count = abs(ld64(record + R_COUNT))
     flags = ld64(record + R_FLAGS)
+    trace_return(m, ld64(record + R_PC), ld64(env + ENV_PRIV))
     if flags & RECORD_REBUILD:
         note_rebuild(m, record)
         if ld64(m + M_PART):  # the limit it was translated under holds again
             st64(m + M_LIMIT, count)
         leave(m)
         return 0
-    if ld64(m + M_STEP) == STEP_DONE:
+    report_watch(m)
+    if steps_done(m):
         request_stop(m, STOP_STEP, 0)
+    grant_stop(m)
     if ld64(m + M_STOP):
         leave(m)
         return 0
@@ -85,13 +91,18 @@ def consider(m: int, record: int) -> int:
         if limit == 0:
             leave(m)
             return 0
-    spend(m, count)
-    st64(m + M_CURRENT, record)
     if limit < count:
+        note_beginning(m)
+        spend(m, count)
         st64(m + M_NATURAL, count)
         split_here(m, limit)
         return 0
-    finish_step(m)
+    st64(m + M_BLOCK_CLOCK, -1)
+    spend(m, count)
+    st64(m + M_CURRENT, record)
+    take_steps(m, count)
+    if flags & RECORD_XRET:
+        expect_return(m, env, record)
     status = ld64(env + ENV_MSTATUS)
     if status & MPRV:
         if ld64(env + ENV_PRIV) == PRV_M:
@@ -101,7 +112,7 @@ def consider(m: int, record: int) -> int:
             return 1
         st64(env + ENV_MSTATUS, status & ~MPRV)  # xRET to below M clears MPRV (3.1.6.3)
         flush_modes(m, 1 << PRV_M)
-    if ld64(env + ENV_MIP) & ld64(env + ENV_MIE) == 0 and ld64(m + M_STEP) == 0:
+    if ld64(env + ENV_MIP) & ld64(env + ENV_MIE) == 0 and ld64(m + M_STEP) == 0 and ld64(m + M_XRET) == 0:
         calm(m)
     return 1
 
@@ -114,13 +125,16 @@ def next_part(m: int, env: int, pc: int, count: int) -> int:
     block and run without looking at interrupts or the time in between, so that debugging changes
     nothing that the guest can see.
     """
-    if ld64(m + M_STEP):
-        return 1
     limit = count
-    for i in range(ld64(m + M_BREAK_COUNT)):
+    if stepping(m) and ld64(m + M_STEP_LEFT) < limit:
+        limit = ld64(m + M_STEP_LEFT)
+    points = ld64(m + M_POINTS)
+    for i in range(0 if points == POINTS_PASS else ld64(m + M_BREAK_COUNT)):
         at = ld64(m + M_BREAKS + 8 * i)
         if at == pc:
-            if at != ld64(m + M_BREAK_SKIP):
+            if points == POINTS_NOTE:
+                st64(m + M_LAST_HIT, ld64(m + M_STEP_LEFT))
+            elif at != ld64(m + M_BREAK_SKIP):
                 request_stop(m, STOP_BREAK, pc)
                 return 0
         elif at > pc:
@@ -140,10 +154,23 @@ def split_here(m: int, limit: int) -> None:
 
 
 @inline
-def finish_step(m: int) -> None:
-    """The instruction that a step asked for is on its way."""
-    if ld64(m + M_STEP):
-        st64(m + M_STEP, STEP_DONE)
+def expect_return(m: int, env: int, record: int) -> None:
+    """The block that is about to run ends with xRET: the next one shall say where it led (`trace_return`)."""
+    at = ld64(record + R_PC) + ld64(record + R_BYTES) - 4
+    st64(m + M_XRET, at | 1)
+    st64(m + M_XRET_BITS, instruction_at(m, env, at))
+    st64(m + M_XRET_PRIV, ld64(env + ENV_PRIV))
+    attention(m)
+
+
+@inline
+def ends_with_return(m: int, env: int, pc: int, size: int, count: int) -> bool:
+    """Whether the last of the `count` instructions at `pc` is MRET or SRET."""
+    last = pc + size - 4
+    if size < 4 or distance(m, env, pc, last, count) != count - 1:
+        return False
+    bits = instruction_at(m, env, last)
+    return bits == MRET or bits == SRET
 
 
 @inline
@@ -155,12 +182,16 @@ def run_part(m: int, record: int, count: int) -> int:
         if limit == 0:
             leave(m)
             return 0
-        if limit < left:
+        if limit < left or left < count:  # translated from here on, a block may go on beyond the one that was split
             split_here(m, limit)
             return 0
     st64(m + M_PART, 0)
+    st64(m + M_CURRENT, record)  # that of the whole block may be gone: the debugger changes where blocks end
     st64(m + M_NATURAL, left - count if left > count else 0)
-    finish_step(m)
+    pass_watch(m)
+    take_steps(m, count)
+    if ld64(record + R_FLAGS) & RECORD_XRET:
+        expect_return(m, ld64(m + M_ENV), record)
     return 1
 
 
@@ -275,6 +306,9 @@ def on_edge(uc: int, tb: int, previous: int, m: int) -> None:
         if pc <= at < pc + size:
             flags |= RECORD_BREAK
             negative = 1
+    if ld64(m + M_TRACE) & TRACE_XRET and ends_with_return(m, env, pc, size, count):
+        flags |= RECORD_XRET
+        negative = 1
     st64(record + R_PC, pc)
     st64(record + R_BYTES, size)
     st64(record + R_FLAGS, flags)

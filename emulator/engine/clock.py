@@ -6,8 +6,9 @@ The scheme is drawn in `layout`.
 from __future__ import annotations
 
 from .layout import (
-    H_CLOCK, H_INSNS, INFINITE, M_ARMED, M_BUDGET, M_CYCLES_PER_TICK, M_HART, M_HOLD, M_INSNS_END, M_SLICE, M_STOP,
-    M_STOP_ARG, M_TIME_OFFSET, M_TIMING, M_TIMING_PENDING, STOP_NONE,
+    H_CLOCK, H_INSNS, INFINITE, M_ARMED, M_BLOCK_CLOCK, M_BUDGET, M_CYCLES_PER_TICK, M_HART, M_HOLD, M_INSNS_END,
+    M_NATURAL, M_SLICE, M_STOP, M_STOP_ARG, M_STOP_ASKED, M_TIME_OFFSET, M_TIMING, M_TIMING_PENDING, STOP_NONE,
+    STOP_REQUEST,
 )
 from .native import inline
 from .prims import call1, ld64, st64, udiv, ult
@@ -56,17 +57,31 @@ def elapsed(m: int) -> int:
 
 
 @inline
-def now(m: int) -> int:
-    """The running hart's clock, in cycles; with a timing model, as the current block began."""
+def passed(m: int) -> int:
+    """The running hart's clock, in cycles; with a timing model, as the current block, or part of a split one, began."""
     return ld64(ld64(m + M_HART) + H_CLOCK) + elapsed(m)
+
+
+@inline
+def now(m: int) -> int:
+    """The running hart's clock, in cycles; with a timing model, as the current block began, split or not."""
+    began = ld64(m + M_BLOCK_CLOCK)
+    return began if began >= 0 else passed(m)
+
+
+@inline
+def note_beginning(m: int) -> None:
+    """The current block, which is about to be split, began now."""
+    if ld64(m + M_TIMING):
+        st64(m + M_BLOCK_CLOCK, passed(m))
 
 
 @inline
 def now_at_end(m: int) -> int:
     """The running hart's clock behind the current block: that of its last instruction, such as a CSR access."""
     if ld64(m + M_TIMING):
-        return now(m) + call1(ld64(m + M_TIMING_PENDING), m)
-    return now(m)
+        return passed(m) + call1(ld64(m + M_TIMING_PENDING), m)
+    return passed(m)
 
 
 @inline
@@ -117,3 +132,11 @@ def request_stop(m: int, reason: int, arg: int) -> None:
         st64(m + M_STOP, reason)
         st64(m + M_STOP_ARG, arg)
     attention(m)
+
+
+@inline
+def grant_stop(m: int) -> None:
+    """A device asked for a stop within a split block: stop if the block is over, as if it had not been split."""
+    if ld64(m + M_STOP_ASKED) and ld64(m + M_NATURAL) == 0:
+        st64(m + M_STOP_ASKED, 0)
+        request_stop(m, STOP_REQUEST, 0)

@@ -36,7 +36,7 @@ from .riscv import (
     DELEGABLE, FS, HPM_COUNTERS, HPM_REGISTERS, MPP, MPRV, MSTATUS_WRITABLE, MXR, PRV_M, PRV_S, PRV_U, SATP_MODE_SHIFT,
     SATP_PPN, SATP_SV39, SD, SSIP, SSTATUS_WRITABLE, SUM, SXL_64, S_INTERRUPTS, TSR, TVM, TW, UXL_64,
 )
-from .tracing import trace_csr
+from .tracing import trace_csr, trace_satp
 
 OURS = (
     CSR_MSTATUS, CSR_SSTATUS, CSR_MISA, CSR_MIE, CSR_SIE, CSR_MIP, CSR_SIP, CSR_MIDELEG, CSR_MEDELEG,
@@ -109,6 +109,7 @@ def write_satp(m: int, h: int, env: int, value: int) -> None:
         return
     new = mode << SATP_MODE_SHIFT | value & (ASID | SATP_PPN)
     if new != ld64(env + ENV_SATP):
+        trace_satp(m, env, ld64(env + ENV_SATP), new)
         st64(env + ENV_SATP, new)
         flush(m)
         st64(h + H_USER_PAGES, 0)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import EngineError
-from . import abi, block, clock, codehook, layout, mmu, native, schedule, selfcheck, tracing, trap
+from . import abi, block, clock, codehook, layout, mmu, native, schedule, selfcheck, tracing, trap, watch
 from .library import Library, library
 from .timingmodel import TimingModel
 from .unicornapi import (
@@ -56,12 +56,16 @@ class Engine:
         self._lib = self._library.lib
         self._handle = ctypes.c_void_p()
         self._call("uc_open", UC_ARCH_RISCV, UC_MODE_RISCV64, ctypes.byref(self._handle), instance=False)
+        self._closed = False
         self._finalizer = weakref.finalize(self, self._lib.uc_close, self._handle)
         self._call("uc_ctl", UC_CTL_TCG_BUFFER_SIZE, ctypes.c_uint32(CODE_BUFFER))
         self._call("uc_ctl", UC_CTL_USE_EXITS, ctypes.c_int(1))
         self._words = np.zeros(layout.M_SIZE // 8, dtype=np.int64)
         self._hart_words = np.zeros((harts, layout.H_SIZE // 8), dtype=np.int64)
         self._records = np.zeros((RECORDS + 16) * layout.R_SIZE // 8, dtype=np.int64)
+        # The same memory once more: a memoryview gives Python's numbers, and four times as fast.
+        self._word_view = self._words.data
+        self._hart_view = self._hart_words.reshape(-1).data
         self._keep: list[Any] = []  # what the engine points to
         self._code_pages = np.zeros(0, dtype=np.uint8)
         self.state_arrays: dict[str, npt.NDArray[Any]] = {}
@@ -69,11 +73,14 @@ class Engine:
         self.harts = harts
         self.block = int(self._words.ctypes.data)
         self.hart_block = [int(self._hart_words.ctypes.data) + i * layout.H_SIZE for i in range(harts)]
+        self._hart_numbers = {block: number for number, block in enumerate(self.hart_block)}
         self._ram_size = 0
         self._trace_ring: npt.NDArray[np.int64] | None = None
         self._traced = 0
         self._timing: TimingModel | None = None
         self.env = selfcheck.find_env(self._lib, self._handle)
+        self._state_view = _words_at(self.env)
+        self._state_views = [_words_at(block + layout.H_ENV) for block in self.hart_block]
         self.cs = self.env - abi.CS_ENV
         selfcheck.check_layout(self._library, self._handle, self.env)
         self._fill_machine_block()
@@ -84,29 +91,30 @@ class Engine:
 
     def close(self) -> None:
         """Free the instance; using the engine afterwards raises EngineError. Garbage collection does it, too."""
+        self._closed = True
         self._finalizer()
 
     def _check_open(self) -> None:
-        if not self._finalizer.alive:
+        if self._closed:
             raise EngineError("the machine is closed")
 
     # --- words of the shared blocks ---------------------------------------------------------------
 
     def word(self, field: int) -> int:
         """Field `field` (an `M_` offset) of the machine block."""
-        return int(self._words[field >> 3])
+        return self._word_view[field >> 3]
 
     def set_word(self, field: int, value: int) -> None:
         """Set a field of the machine block (modulo 2**64)."""
-        self._words[field >> 3] = _signed(value)
+        self._word_view[field >> 3] = (value + _SIGN & _MASK) - _SIGN
 
     def hart_word(self, hart: int, field: int) -> int:
         """Field `field` (an `H_` offset) of a hart's block."""
-        return int(self._hart_words[hart, field >> 3])
+        return self._hart_view[(hart * layout.H_SIZE + field) >> 3]
 
     def set_hart_word(self, hart: int, field: int, value: int) -> None:
         """Set a field of a hart's block (modulo 2**64)."""
-        self._hart_words[hart, field >> 3] = _signed(value)
+        self._hart_view[(hart * layout.H_SIZE + field) >> 3] = _signed(value)
 
     def state_address(self, hart: int) -> int:
         """Host address of the engine state of `hart`: in the instance for the one it holds."""
@@ -114,13 +122,25 @@ class Engine:
         block = self.hart_block[hart]
         return self.env if block == self.word(layout.M_HART) else block + layout.H_ENV
 
+    def state_words(self, hart: int) -> memoryview[int]:
+        """All words of a hart's engine state, by offset / 8: good until the machine runs again."""
+        if self._closed:
+            self._check_open()
+        return self._state_view if self.hart_block[hart] == self._word_view[_HART] else self._state_views[hart]
+
     def read_state(self, hart: int, offset: int) -> int:
         """The 64-bit word at `offset` (an `ENV_` constant) of a hart's engine state, unsigned."""
-        return ctypes.c_uint64.from_address(self.state_address(hart) + offset).value
+        if self._closed:
+            self._check_open()
+        loaded = self.hart_block[hart] == self._word_view[_HART]
+        return (self._state_view if loaded else self._state_views[hart])[offset >> 3]
 
     def write_state(self, hart: int, offset: int, value: int) -> None:
         """Set a word of a hart's engine state (modulo 2**64)."""
-        ctypes.c_uint64.from_address(self.state_address(hart) + offset).value = value & (1 << 64) - 1
+        if self._closed:
+            self._check_open()
+        loaded = self.hart_block[hart] == self._word_view[_HART]
+        (self._state_view if loaded else self._state_views[hart])[offset >> 3] = value & (1 << 64) - 1
 
     # --- memory -----------------------------------------------------------------------------------
 
@@ -189,6 +209,12 @@ class Engine:
         self._lib.tb_invalidate_phys_range_riscv64(self._handle, ctypes.c_uint64(offset),
                                                    ctypes.c_uint64(offset + size))
 
+    def discard_written(self, offset: int, size: int) -> None:
+        """`discard_code`, at the cost of a look if nothing was ever translated from those pages."""
+        first, last = offset >> 12, offset + size - 1 >> 12
+        if self._code_pages[first] or last > first and self._code_pages[first:last + 1].any():
+            self.discard_code(offset, size)
+
     def discard_pages(self, pages: npt.NDArray[np.int64]) -> None:
         """Drop translations made from these pages of RAM (numbers), whose contents the host has replaced.
 
@@ -221,10 +247,25 @@ class Engine:
         self._words[at:at + len(addresses)] = [_signed(address) for address in sorted(addresses)]
         self.set_word(layout.M_BREAK_COUNT, len(addresses))
         self.set_word(layout.M_BREAK_SKIP, -1)
+        self.set_word(layout.M_BLOCK_CLOCK, -1)
         self.flush_translations()
 
-    def set_trace(self, kinds: int) -> None:
-        """Record events of `kinds` (`tracing.TRACE_` bits) from now on; 0 ends it. `take_trace` has them."""
+    def set_watchpoints(self, watches: Collection[tuple[int, int, int, bool]]) -> None:
+        """Stop (STOP_WATCH) behind accesses to these: (first byte, last byte, `watch` kinds, virtual), at most 32."""
+        if len(watches) > layout.MAX_WATCHES:
+            raise EngineError(f"{len(watches)} watchpoints: expected at most {layout.MAX_WATCHES}")
+        at = layout.M_WATCHES >> 3
+        for first, last, kinds, virtual in watches:
+            self._words[at:at + 4] = _signed(first), _signed(last), kinds, virtual
+            at += watch.ENTRY >> 3
+        self.set_word(layout.M_WATCH_COUNT, len(watches))
+        self.flush_tlb()
+
+    def set_trace(self, kinds: int, pauses: int = 0) -> None:
+        """Record events of `kinds` (`tracing.TRACE_` bits) from now on; 0 ends it. `take_trace` has them.
+
+        The run loop stops (STOP_TRACE) when the ring is nearly full, and at the first `pauses` landmarks.
+        """
         if kinds and self._trace_ring is None:
             self._trace_ring = np.zeros((tracing.CAPACITY, tracing.ENTRY // 8), dtype=np.int64)
             self.set_word(layout.M_TRACE_RING, int(self._trace_ring.ctypes.data))
@@ -233,11 +274,13 @@ class Engine:
             self._hook(UC_HOOK_MEM_WRITE | UC_HOOK_MEM_READ_AFTER, tracing.on_access, self.block, DEVICES)
         self._traced |= kinds
         self.set_word(layout.M_TRACE, kinds)
+        self.set_word(layout.M_TRACE_PAUSES, pauses)
+        self.set_word(layout.M_TRACE_LOWEST, min(self.read_state(hart, abi.ENV_PRIV) for hart in range(self.harts)))
         self.flush_translations()
         self.flush_tlb()
 
     def take_trace(self) -> npt.NDArray[np.int64]:
-        """The events recorded since the last call, a row of six words each (see `tracing`)."""
+        """The events recorded since the last call, a row of ten words each (see `tracing`)."""
         count = self.word(layout.M_TRACE_COUNT)
         self.set_word(layout.M_TRACE_COUNT, 0)
         if self._trace_ring is None:
@@ -246,9 +289,24 @@ class Engine:
 
     # --- running ----------------------------------------------------------------------------------
 
-    def run(self) -> int:
-        """Run until something stops the machine; a `layout.STOP_` value, its argument in M_STOP_ARG."""
-        self._check_open()
+    def prepare(self, paced: bool, passing: int | None) -> None:
+        """Before the first slice of a run: whether leaps in time are asked for, and the breakpoint to pass once.
+
+        M_WATCH_CUTS counts from here.
+        """
+        words = self._word_view
+        words[_PACED], words[_WATCH_CUTS] = paced, 0
+        words[_BREAK_SKIP] = -1 if passing is None else (passing + _SIGN & _MASK) - _SIGN
+
+    def run(self, limit: int | None = None) -> int:
+        """Run until something stops the machine; a `layout.STOP_` value, its argument in M_STOP_ARG.
+
+        At most `limit` instructions and traps, as many as M_RUN_LIMIT says by default; what is left of them is there.
+        """
+        if self._closed:
+            self._check_open()
+        if limit is not None:
+            self._word_view[_RUN_LIMIT] = limit
         while True:
             reason = self._run(self.block)
             if reason != layout.STOP_RECORDS:
@@ -277,19 +335,40 @@ class Engine:
     @property
     def current_hart(self) -> int:
         """Number of the hart in the engine."""
-        return (self.word(layout.M_HART) - self.hart_block[0]) // layout.H_SIZE
+        return self._hart_numbers[self._word_view[_HART]]
 
     def split(self, hart: int) -> int:
         """Instructions of the block that `hart` is in the middle of (between two steps) that are still to come."""
-        return self.word(layout.M_NATURAL) if hart == self.current_hart else 0
+        natural = self._word_view[_NATURAL]
+        return natural if natural and hart == self.current_hart else 0
+
+    @property
+    def current_pc(self) -> int:
+        """Address of the next instruction of the hart in the engine."""
+        if self._closed:
+            self._check_open()
+        return self._state_view[abi.ENV_PC >> 3]
+
+    @property
+    def within_block(self) -> bool:
+        """Whether the hart in the engine is in the middle of a block."""
+        return self._word_view[_NATURAL] > 0
+
+    @property
+    def instructions(self) -> int:
+        """Instructions that all harts have retired since reset."""
+        return sum(self._hart_view[_INSNS::layout.H_SIZE >> 3]) - self._word_view[_NATURAL]
 
     def now(self) -> int:
         """The clock of the hart in the engine, also from within a device access."""
         return int(clock.now(self.block))
 
     def request_stop(self) -> None:
-        """Make `run` return (STOP_REQUEST) before the next block."""
-        clock.request_stop(self.block, layout.STOP_REQUEST, 0)
+        """Make `run` return (STOP_REQUEST) before the next block; of a split one, behind its last part."""
+        if self.split(self.current_hart):
+            self.set_word(layout.M_STOP_ASKED, 1)
+        else:
+            clock.request_stop(self.block, layout.STOP_REQUEST, 0)
 
     def set_next_event(self, when: int) -> None:
         """Make `run` return (STOP_EVENT) when the clock reaches `when`."""
@@ -304,8 +383,10 @@ class Engine:
         self.set_word(layout.M_HART, self.hart_block[0])
         for field in (layout.M_SLICE_END, layout.M_TIME_OFFSET, layout.M_TRAPS, layout.M_LOOP_COUNT, layout.M_FP_FIXES,
                       layout.M_FP_BOX, layout.M_NATURAL, layout.M_PART, layout.M_LIMIT, layout.M_REBUILD_SIZE,
-                      layout.M_YIELD, layout.M_EVENT, layout.M_CURRENT):
+                      layout.M_YIELD, layout.M_EVENT, layout.M_CURRENT, layout.M_WATCH_PASS,
+                      layout.M_STOP_ASKED, layout.M_XRET):
             self.set_word(field, 0)
+        self.set_word(layout.M_BLOCK_CLOCK, -1)
         self._prepare_harts()
         for hart in range(self.harts):
             self.write_state(hart, abi.ENV_PC, pc)
@@ -427,6 +508,17 @@ class Engine:
 
 _READ = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint, ctypes.c_void_p)
 _WRITE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint, ctypes.c_uint64, ctypes.c_void_p)
+
+
+def _words_at(address: int) -> memoryview[int]:
+    """The engine state at `address`, as unsigned words."""
+    return memoryview((ctypes.c_uint64 * (abi.ENV_SIZE // 8)).from_address(address)).cast("B").cast("Q")
+
+
+_SIGN, _MASK = 1 << 63, (1 << 64) - 1
+_HART, _NATURAL, _INSNS = layout.M_HART >> 3, layout.M_NATURAL >> 3, layout.H_INSNS >> 3
+_PACED, _RUN_LIMIT = layout.M_PACED >> 3, layout.M_RUN_LIMIT >> 3
+_BREAK_SKIP, _WATCH_CUTS = layout.M_BREAK_SKIP >> 3, layout.M_WATCH_CUTS >> 3
 
 
 def _signed(value: int) -> int:

@@ -18,9 +18,15 @@ from typing import Any
 
 from ..errors import EngineError
 from ..timing import events
-from . import abi, block, clock, codehook, counters, csr, fpsingle, interrupt, mmu, native, pmp, schedule, tracing, trap
+from . import (
+    abi, block, clock, codehook, counters, csr, effective, fpsingle, interrupt, mmu, native, pmp, schedule, steps,
+    tracing, trap, watch,
+)
 
-MODULES = (clock, interrupt, pmp, mmu, fpsingle, tracing, codehook, trap, block, counters, csr, schedule)
+MODULES = (
+    clock, interrupt, pmp, watch, mmu, effective, fpsingle, tracing, codehook, steps, trap, block, counters, csr,
+    schedule,
+)
 """The engine's modules with native functions."""
 
 

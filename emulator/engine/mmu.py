@@ -20,7 +20,7 @@ from .abi import (
 from .layout import (
     F_RAISE, F_TLB_FLUSH_IDX, F_TLB_SET_PAGE, H_USER_PAGES, M_BANKS, M_BANK_COUNT, M_CS, M_DEVICES, M_DEVICE_COUNT,
     M_FAST_STORES, M_HART,
-    M_HAS_CODE, M_ROM_BASE, M_ROM_SIZE, M_SINK,
+    M_HAS_CODE, M_ROM_BASE, M_ROM_SIZE, M_SINK, M_WATCH_COUNT,
 )
 from .native import entry, inline
 from .pmp import permitted
@@ -29,6 +29,7 @@ from .riscv import (
     FETCH_ACCESS, FETCH_PAGE, LOAD_ACCESS, LOAD_PAGE, MPP_SHIFT, MPRV, MXR, PRV_M, PRV_S, PRV_U, PTE_A, PTE_D, PTE_R,
     PTE_U, PTE_V, PTE_W, PTE_X, SATP_MODE_SHIFT, SATP_PPN, STORE_ACCESS, STORE_PAGE, SUM,
 )
+from .watch import WATCH, may_hit, watched
 
 PAGE = 4096
 RESERVED_BITS = 54
@@ -209,6 +210,14 @@ def tlb_fill(cs: int, va: int, size: int, access: int, mmu: int, probe: int, ret
         needed = PAGE_EXEC if access == ACCESS_FETCH else PAGE_WRITE if access == ACCESS_STORE else PAGE_READ
         if not prot & needed:
             cause = access_fault(access)
+    if cause < 0 and ld64(m + M_WATCH_COUNT) and watched(m, pa, va):
+        if access == ACCESS_FETCH:
+            prot = PAGE_EXEC  # so that loads and stores come here, too
+        else:
+            whole = 0
+            if not probe and may_hit(m, pa, va, size, access):
+                call3(ld64(m + F_RAISE), env, WATCH, retaddr)  # leaves by longjmp
+                return 0
     if cause < 0:
         bank = bank_of(m, pa)
         if bank != 0:

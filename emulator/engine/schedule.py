@@ -12,21 +12,23 @@ from __future__ import annotations
 from .abi import (
     CS_CFLAGS_NEXT_TB, ENV_LOAD_RES, ENV_MIE, ENV_MIP, ENV_MSTATUS, ENV_PC, ENV_SIZE, UC_ERR_EXCEPTION, UC_ERR_OK,
 )
-from .block import STEP_DONE
-from .clock import attention, deadline, elapsed, request_stop, retired
+from .clock import attention, deadline, elapsed, grant_stop, request_stop, retired
 from .fpsingle import settle
 from .interrupt import env_of, pending, refresh_mip
 from .layout import (
     F_EMU_START, F_TB_INVALIDATE, F_TLB_FLUSH, H_CLOCK, H_ENV, H_INSNS, H_MIP_LINES, H_MTIMECMP, H_SIZE, H_SPIN_COUNT,
-    H_SPIN_PC, H_TIMING, H_USER_PAGES, H_WAITING, H_WAKE, INFINITE, M_ARMED, M_BUDGET, M_CLINT, M_CS, M_ENV, M_EVENT,
-    M_HART, M_HARTS, M_HART_COUNT, M_HOLD, M_INSNS_END, M_LEFT, M_LIMIT, M_NATURAL, M_NEXT_EVENT, M_PACED, M_QUANTUM,
-    M_REBUILD, M_REBUILD_SIZE, M_RUN_LIMIT, M_SLICE, M_SLICE_END, M_STEP, M_STOP, M_TIMING, M_UC, M_YIELD, STOP_ENGINE,
-    STOP_EVENT, STOP_IDLE, STOP_LIMIT, STOP_NONE, STOP_PACE, STOP_STEP,
+    H_SPIN_PC, H_TIMING, H_USER_PAGES, H_WAITING, H_WAKE, INFINITE, M_ARMED, M_BLOCK_CLOCK, M_BUDGET, M_CLINT, M_CS,
+    M_ENV, M_EVENT, M_HART, M_HARTS, M_HART_COUNT, M_HOLD, M_INSNS_END, M_LEFT, M_LIMIT, M_NATURAL, M_NEXT_EVENT,
+    M_PACED, M_QUANTUM, M_REBUILD, M_REBUILD_SIZE, M_RUN_LIMIT, M_SLICE, M_SLICE_END, M_STEP, M_STOP, M_TIMING, M_UC,
+    M_YIELD, STOP_ENGINE, STOP_EVENT, STOP_IDLE, STOP_LIMIT, STOP_NONE, STOP_PACE, STOP_STEP,
 )
 from .native import entry, inline
 from .prims import call1, call3, call5, ld64, st32, st64
 from .riscv import MPRV, MTIP
+from .steps import steps_done
+from .tracing import trace_wait
 from .trap import instruction_at, take_interrupt, uncount
+from .watch import report_watch
 
 WFI = 0x10500073
 PACE = 1_000_000
@@ -102,6 +104,7 @@ def next_hart(m: int) -> int:
     event = ld64(m + M_NEXT_EVENT)
     if event < best_time and not due_running(m, best):
         if ld64(current + H_CLOCK) < event:
+            trace_wait(m, current, env_of(m, current), ld64(current + H_CLOCK), event)
             st64(current + H_CLOCK, event)
         request_stop(m, STOP_EVENT, event)
         return 0
@@ -116,6 +119,7 @@ def next_hart(m: int) -> int:
     if ld64(best + H_WAITING):
         st64(best + H_WAITING, 0)
         if best_time > ld64(best + H_CLOCK):
+            trace_wait(m, best, env_of(m, best), ld64(best + H_CLOCK), best_time)
             st64(best + H_CLOCK, best_time)
     end = INFINITE
     if count > 1:
@@ -180,6 +184,8 @@ def run_slice(m: int, h: int, env: int) -> int:
     settle(m, True)
     if not ld64(m + M_LEFT):  # a WFI ends its block early: the engine translates on behind it
         uncount(m, env, ld64(env + ENV_PC), 0, 0)
+    if not ld64(m + M_NATURAL):
+        st64(m + M_BLOCK_CLOCK, -1)
     done = elapsed(m)
     insns = retired(m)
     st64(h + H_CLOCK, ld64(h + H_CLOCK) + done)
@@ -208,6 +214,7 @@ def wait(m: int, h: int, env: int) -> None:
     st64(h + H_SPIN_COUNT, ld64(h + H_SPIN_COUNT) + 1)
     end = ld64(m + M_SLICE_END)
     if ld64(h + H_SPIN_COUNT) > SPIN_LIMIT and end < INFINITE and end > ld64(h + H_CLOCK):
+        trace_wait(m, h, env, ld64(h + H_CLOCK), end)
         st64(h + H_CLOCK, end)
 
 
@@ -245,6 +252,9 @@ def run(m: int) -> int:
             number = pending(env)
             if number >= 0:
                 take_interrupt(m, env, number)
+                if steps_done(m):
+                    request_stop(m, STOP_STEP, 0)
+                    return ld64(m + M_STOP)
         error = run_slice(m, h, env)
         rebuild(m)
         if not ld64(m + M_LEFT):
@@ -253,8 +263,9 @@ def run(m: int) -> int:
                 wait(m, h, env)
             else:
                 request_stop(m, STOP_ENGINE, error)
+        report_watch(m)
+        grant_stop(m)
+        if steps_done(m):
+            request_stop(m, STOP_STEP, 0)
         if ld64(m + M_STOP):
             return ld64(m + M_STOP)
-        if ld64(m + M_STEP) == STEP_DONE:
-            st64(m + M_STOP, STOP_STEP)
-            return STOP_STEP

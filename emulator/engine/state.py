@@ -32,14 +32,15 @@ if TYPE_CHECKING:
 
 MACHINE_STATE: Final = (
     "M_SLICE_END", "M_NEXT_EVENT", "M_TIME_OFFSET", "M_EVENT", "M_YIELD", "M_HOSTCALLS", "M_NATURAL", "M_PART",
-    "M_LIMIT", "M_TRAPS", "M_LOOP_PC", "M_LOOP_INSNS", "M_LOOP_EPC", "M_LOOP_COUNT", "M_MPRV_MODE",
+    "M_BLOCK_CLOCK", "M_STOP_ASKED", "M_LIMIT", "M_TRAPS", "M_LOOP_PC", "M_LOOP_INSNS", "M_LOOP_EPC", "M_LOOP_COUNT",
+    "M_MPRV_MODE",
 )
 """State: saved and put back. M_HART is, too, as a number (`EngineState.hart`)."""
 
 MACHINE_SETTLED: Final = (
-    "M_BUDGET", "M_HOLD", "M_ARMED", "M_SLICE", "M_STOP", "M_STOP_ARG", "M_LEFT", "M_STEP", "M_HOST_ACCESS",
+    "M_BUDGET", "M_HOLD", "M_ARMED", "M_SLICE", "M_STOP", "M_STOP_ARG", "M_LEFT", "M_HOST_ACCESS", "M_WATCH_PASS",
     "M_FP_FIXES", "M_FP_SAVED", "M_FP_BOX", "M_FP_RD", "M_FP_FLAGS", "M_FP_PC", "M_REBUILD", "M_REBUILD_SIZE",
-    "M_INSNS_END",
+    "M_INSNS_END", "M_XRET", "M_XRET_BITS", "M_XRET_PRIV",
     "M_CURRENT",  # a block runs before anyone asks for it, or the fetch of one fails
 )
 """Of no meaning between two runs, when state is saved: set to 0 when it is put back."""
@@ -52,8 +53,12 @@ MACHINE_KEPT: Final = (
     "M_HART_COUNT", "M_QUANTUM", "M_CYCLES_PER_TICK", "M_BANKS", "M_BANK_COUNT", "M_DEVICES", "M_DEVICE_COUNT",
     "M_FAST_STORES", "M_SINK", "M_ROM_BASE", "M_ROM_SIZE", "M_WIDEST",
     "M_EVENTS_SUPPORTED",  # the board's and the timing profile's, which are the same
-    "M_RUN_LIMIT", "M_PACED", "M_BREAKS", "M_BREAK_COUNT", "M_BREAK_SKIP", "M_TRACE", "M_TRACE_RING",
-    "M_TRACE_COUNT", "M_CODE_FIRST", "M_CODE_LAST",  # how the machine is run and looked at
+    "M_RUN_LIMIT", "M_PACED", "M_STEP", "M_STEP_LEFT", "M_STEP_HART", "M_WATCHES", "M_WATCH_COUNT",
+    "M_WATCH_HIT", "M_WATCH_KIND", "M_WATCH_ADDRESS", "M_WATCH_SIZE", "M_WATCH_HART", "M_WATCH_PC",
+    "M_WATCH_RESULT", "M_WATCH_CUTS",
+    "M_BREAKS", "M_BREAK_COUNT", "M_BREAK_SKIP", "M_POINTS", "M_LAST_HIT", "M_TRACE", "M_TRACE_RING",
+    "M_TRACE_COUNT", "M_TRACE_PAUSES", "M_TRACE_LOWEST",
+    "M_CODE_FIRST", "M_CODE_LAST",  # how the machine is run and looked at
 )
 """Left as they are in the engine into which state is put."""
 

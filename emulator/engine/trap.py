@@ -17,24 +17,28 @@ Mended here:
 from __future__ import annotations
 
 from .abi import (
-    ACCESS_FETCH, CS_CFLAGS_NEXT_TB, ENV_BADADDR, ENV_LOAD_RES, ENV_MCAUSE, ENV_MEDELEG, ENV_MEPC, ENV_MIDELEG,
-    ENV_MSTATUS, ENV_MTVAL, ENV_MTVEC, ENV_PC, ENV_PRIV, ENV_SCAUSE, ENV_SEPC, ENV_STVAL, ENV_STVEC,
+    ACCESS_FETCH, ACCESS_LOAD, CS_CFLAGS_NEXT_TB, ENV_BADADDR, ENV_LOAD_RES, ENV_MCAUSE, ENV_MEDELEG, ENV_MEPC,
+    ENV_MIDELEG, ENV_MSTATUS, ENV_MTVAL, ENV_MTVEC, ENV_PC, ENV_PRIV, ENV_SCAUSE, ENV_SEPC, ENV_STVAL, ENV_STVEC,
 )
-from .clock import attention, request_stop, retired, spend
+from .clock import attention, note_beginning, request_stop, retired, spend
+from .effective import effective
 from .fpsingle import settle
 from .layout import (
-    F_EMU_STOP, H_TRAPS, M_CS, M_CURRENT, M_ENV, M_FP_PC, M_HART, M_HOSTCALLS, M_LEFT, M_LOOP_COUNT, M_LOOP_EPC,
-    M_LOOP_INSNS, M_LOOP_PC, M_NATURAL, M_PART, M_RUN_LIMIT, M_STEP, M_STOP, M_TIMING, M_TIMING_REDIRECT,
-    M_TIMING_STOP_SHORT, M_TRAPS, M_UC, R_BYTES, R_COUNT, R_PC, STOP_HOSTCALL, STOP_STEP, STOP_TRAP_LOOP,
+    F_EMU_STOP, H_COUNTED_TRAPS, H_TRAPS, M_CS, M_CURRENT, M_ENV, M_FP_PC, M_HART, M_HOSTCALLS, M_LEFT, M_LIMIT,
+    M_LOOP_COUNT, M_LOOP_EPC, M_LOOP_INSNS, M_LOOP_PC, M_NATURAL, M_PART, M_RUN_LIMIT, M_STOP, M_TIMING,
+    M_TIMING_REDIRECT, M_TIMING_STOP_SHORT, M_TRAPS, M_UC, M_WATCH_CUTS, M_WATCH_PASS, M_WATCH_PC, M_WATCH_RESULT,
+    R_BYTES, R_COUNT, R_PC, STOP_HOSTCALL, STOP_STEP, STOP_TRAP_LOOP,
 )
-from .mmu import fetch_parcel, flush_modes, host_address, translate
+from .mmu import effective_mode, fetch_parcel, flush_modes, host_address, translate
 from .native import entry, inline
 from .prims import call1, call2, call3, ld8, ld32, ld64, st32, st64
 from .riscv import (
     BREAKPOINT, ECALL_M, ECALL_U, FETCH_ACCESS, FETCH_MISALIGNED, FETCH_PAGE, ILLEGAL, LOAD_ACCESS, LOAD_MISALIGNED,
     LOAD_PAGE, MIE, MPIE, MPP, MPP_SHIFT, MPRV, PRV_M, PRV_S, SIE, SPIE, SPP,
 )
+from .steps import steps_done, take_steps
 from .tracing import trace_trap
+from .watch import PASS_WANTED, WATCH, forget_watch, judge
 
 INTERRUPT = -(1 << 63)
 LOOP_LIMIT = 4096
@@ -100,6 +104,7 @@ def enter(m: int, env: int, cause: int, interrupt: int, tval: int, epc: int) -> 
     st64(h + H_TRAPS, ld64(h + H_TRAPS) + 1)
     st64(m + M_TRAPS, ld64(m + M_TRAPS) + 1)
     st64(m + M_RUN_LIMIT, ld64(m + M_RUN_LIMIT) - 1)
+    take_steps(m, 1)
 
 
 @inline
@@ -175,7 +180,8 @@ def distance(m: int, env: int, start: int, end: int, bound: int) -> int:
 def uncount(m: int, env: int, epc: int, more: int, started: int) -> None:
     """Correct the counts for a block that ended early: before `epc`, but for `more` instructions there.
 
-    `started` is 1 if the instruction at `epc` went into the pipeline, which takes time, counted or not.
+    Of a split block, all was counted, but only what ran so far was stepped. `started` is 1 if the instruction at
+    `epc` went into the pipeline, which takes time, counted or not.
     """
     record = ld64(m + M_CURRENT)
     if record == 0:
@@ -185,9 +191,49 @@ def uncount(m: int, env: int, epc: int, more: int, started: int) -> None:
         count = -count
     done = distance(m, env, ld64(record + R_PC), epc, count)
     if done >= 0:
-        spend(m, done + more - count)
+        spend(m, done + more - count - ld64(m + M_NATURAL))  # a split block was counted with all its parts
+        take_steps(m, done - count)
     if ld64(m + M_TIMING):
         call3(ld64(m + M_TIMING_STOP_SHORT), m, epc, started)
+
+
+@inline
+def look_at_access(m: int, env: int, pc: int) -> None:
+    """Find out which watchpoint the instruction at `pc`, which is about to run, hits, if any."""
+    va, size, kinds, result = effective(env, instruction_at(m, env, pc))
+    mode = effective_mode(env, ld64(env + ENV_PRIV), ACCESS_LOAD)
+    h = ld64(m + M_HART)
+    behind = (va | 0xFFF) + 1
+    _, low, _, _ = translate(m, h, env, va, ACCESS_LOAD, mode)  # what can be stored to can be loaded from
+    cause = high = -1
+    if va + size > behind:
+        cause, high, _, _ = translate(m, h, env, behind, ACCESS_LOAD, mode)
+    if cause >= 0:  # it will trap
+        kinds = 0
+    judge(m, va, size, low, high, kinds)
+    st64(m + M_WATCH_RESULT, result)
+
+
+@inline
+def split_at(m: int, env: int, pc: int) -> None:
+    """Have the block that is under way go on at `pc`, which it has come to, as a split block."""
+    if not ld64(m + M_NATURAL):
+        note_beginning(m)
+    record = ld64(m + M_CURRENT)
+    count = abs(ld64(record + R_COUNT))
+    done = distance(m, env, ld64(record + R_PC), pc, count)
+    take_steps(m, done - count)
+    st64(m + M_NATURAL, ld64(m + M_NATURAL) + count - done)
+    st64(m + M_PART, 1)
+    st64(m + M_LIMIT, 1)
+    st64(m + M_WATCH_PASS, PASS_WANTED)
+    st64(m + M_WATCH_PC, pc)
+    st64(m + M_WATCH_CUTS, ld64(m + M_WATCH_CUTS) + 1)
+    look_at_access(m, env, pc)
+    st64(env + ENV_PC, pc)
+    if ld64(m + M_TIMING):
+        call3(ld64(m + M_TIMING_STOP_SHORT), m, pc, 0)
+    leave(m)
 
 
 @inline
@@ -195,7 +241,11 @@ def take(m: int, env: int, cause: int, tval: int, epc: int) -> None:
     """Take exception `cause`, and whatever else a trap in the engine entails."""
     enter(m, env, cause, 0, tval, epc)
     watch_for_loop(m, cause, epc, ld64(env + ENV_PC))
-    if ld64(m + M_STEP):
+    if cause == BREAKPOINT or ECALL_U <= cause <= ECALL_M:
+        h = ld64(m + M_HART)
+        st64(h + H_COUNTED_TRAPS, ld64(h + H_COUNTED_TRAPS) + 1)
+    forget_watch(m)
+    if steps_done(m):
         request_stop(m, STOP_STEP, 0)
     if ld64(m + M_STOP) or ld64(m + M_RUN_LIMIT) <= 0:
         leave(m)
@@ -240,12 +290,16 @@ def on_exception(uc: int, number: int, m: int) -> None:
             return
         take(m, env, number, fault, epc)
         return
+    if number == WATCH:  # a watchpoint: the rest of the block goes on as a split one, this instruction first
+        split_at(m, env, epc)
+        return
     cause = number
     tval = 0
     if number == ILLEGAL:
         tval = instruction_at(m, env, epc)
         if tval & 0x7F == CUSTOM_0 and ld64(m + M_HOSTCALLS):
             uncount(m, env, epc, 0, 0)
+            st64(m + M_NATURAL, 0)
             st64(env + ENV_PC, epc)
             request_stop(m, STOP_HOSTCALL, tval)
             leave(m)

@@ -26,17 +26,17 @@ from .layout import (
     A_BLOCKS_END, A_BLOCKS_NEXT, A_EDGES, A_EDGE_BUCKETS, A_EDGE_COUNT, A_EDGE_LIMIT, A_FULL, A_OPS_END, A_OPS_NEXT,
     A_SIZE, A_STATES, A_STATE_BUCKETS, A_STATE_COUNT, A_STATE_LIMIT, BUCKETS, B_SUPER_BASE, B_SUPER_SIZE, B_TAG,
     B_VALID, C_LINE_BITS, C_LRU, C_MISS, C_MISS_DIRTY, C_SETS, C_SET_BITS, C_WAYS, D_SIZE, ENTRY_FLUSH, E_SIZE,
-    E_STALLS, MAX_BTB, MAX_LINES, MAX_PAGES, O_SIZE, P_AMO, P_BHT, P_BHT_BITS, P_BHT_COUNTER, P_BHT_HASH,
+    E_STALLS, MAX_BTB, MAX_EVENTS, MAX_LINES, MAX_PAGES, O_SIZE, P_AMO, P_BHT, P_BHT_BITS, P_BHT_COUNTER, P_BHT_HASH,
     P_BHT_HASH_BITS, P_BHT_HISTORY, P_BTB, P_BTB_MATCH, P_BTB_PAGES, P_BTB_PLRU, P_CSR, P_DIV_BASE, P_DIV_SIGN, P_DTLB,
     P_FDIV_D, P_FDIV_S, P_FDIV_SPECIAL, P_FENCE, P_FENCE_I, P_FP_DOUBLE, P_FP_LOAD, P_FP_SHORT, P_FP_SINGLE,
     P_FP_TO_INT, P_FSQRT_D, P_FSQRT_S, P_ITLB, P_L1D, P_L1I, P_LINK, P_LOAD, P_LOAD_NARROW, P_MISPREDICT, P_MMIO,
     P_MUL_BITS, P_MUL_LATENCY, P_MUL_PIPELINED, P_QUEUE, P_RAS, P_REDIRECT, P_REFETCH, P_REPLAY, P_SFENCE, P_SIZE,
     P_STORE_REPLAY, P_WALK_PLRU, P_WIDTH, RAS_SAME, SCRATCH_SIZE, STALLS, S_SIZE, S_WORDS, T_BTB_KEY, T_BTB_LATE,
-    T_BTB_PAGE, T_BTB_TOUCHED, T_CFI_PACKET, T_DATA_PAGE, T_DTLB, T_ENTRY, T_EVENTS, T_FETCHED, T_FETCH_PAGE,
-    T_FIRST_STATE, T_HART, T_HITS, T_HOST, T_ITLB, T_L1D_EPOCH, T_L1D_LATEST, T_L1D_SHIFT, T_L1D_TAGS, T_L1I_EPOCH,
-    T_L1I_SHIFT, T_L1I_TAGS, T_NEXT_OP, T_PARAMS, T_POOL, T_RAS_BEFORE, T_SAVED, T_SHORT_STALLS, T_SIZE, T_STATE,
-    T_STORE_A, T_STORE_B, T_WALK_KEY, WALK_CACHE, X_ENTRIES, X_LEVEL, X_PLRU, X_SECTOR_BITS, X_SUPERPAGES, X_SUPER_PLRU,
-    X_WALK,
+    T_BTB_PAGE, T_BTB_TOUCHED, T_CFI_PACKET, T_DATA_PAGE, T_DTLB, T_ENTRY, T_EVENTS, T_EVENT_COUNT, T_EVENT_LIST,
+    T_FETCHED, T_FETCH_COUNT, T_FETCH_PAGE, T_FIRST_STATE, T_HART, T_HITS, T_HOST, T_ITLB, T_KEY, T_L1D_EPOCH,
+    T_L1D_LATEST, T_L1D_SHIFT, T_L1D_TAGS, T_L1I_EPOCH, T_L1I_SHIFT, T_L1I_TAGS, T_NEXT_OP, T_PARAMS, T_POOL,
+    T_RAS_BEFORE, T_SAVED, T_SHORT_STALLS, T_SIZE, T_STATE, T_STORE_A, T_STORE_B, T_WALK_KEY, WALK_CACHE, X_ENTRIES,
+    X_LEVEL, X_PLRU, X_SECTOR_BITS, X_SUPERPAGES, X_SUPER_PLRU, X_WALK,
 )
 
 MODULES: tuple[ModuleType, ...] = (
@@ -56,6 +56,8 @@ UNKNOWN = ((T_BTB_KEY, MAX_BTB), (T_BTB_PAGE, MAX_PAGES), (T_BTB_TOUCHED, 1), (T
 """Words of a hart's state that are -1 after reset, and how many of each."""
 UNCACHED = ((T_WALK_KEY, WALK_CACHE), (T_DATA_PAGE, 1), (T_FETCHED, 1), (T_FETCH_PAGE, 1))
 """The same for what stands for the contents of caches and TLBs."""
+OVER = (T_KEY, T_NEXT_OP, T_FETCH_COUNT, T_EVENT_COUNT)
+"""Words, with the T_EVENT_LIST, that tell of a pending block, and mean nothing when none is."""
 MARGIN = 64
 """Edges and states kept free: what may still be made after a pool was found full."""
 
@@ -178,7 +180,9 @@ class Model:
         """Bring all of the harts' state into their own memory, for a snapshot."""
         self._fold_stalls()
         self.settle()
-        self._state[:, T_NEXT_OP >> 3] = 0  # of a block that is over
+        for field in OVER:
+            self._state[:, field >> 3] = 0
+        self._state[:, T_EVENT_LIST >> 3:(T_EVENT_LIST >> 3) + MAX_EVENTS] = 0
 
     def load(self) -> None:
         """The harts' state is another now: forget what blocks know of the one before."""

@@ -165,3 +165,13 @@ value:  .dword 0
 def test_qemu_runs_the_same_programs(program: str, harts: int) -> None:
     _, code = qemu.run(qemu.command(bios="none", kernel=elf(program), harts=harts))
     assert code == 0
+
+
+def test_code_that_the_host_writes_through_a_view_runs_after_it_says_so(machines: list[Machine], fast: bool) -> None:
+    machine = _machine(machines, fast)
+    machine.boot(kernel=flat(assemble(LOOP)))
+    assert _value(machine) == 1
+    view = machine.bus.memory(PATCHED, 4)
+    view[:] = list(assemble("li a0, 77"))
+    machine.bus.written(PATCHED & -4096, 4096)
+    assert _value(machine) == 77

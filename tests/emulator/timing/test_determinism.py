@@ -30,7 +30,7 @@ PROGRAMS = ["br_cold", "csr_status", "fence_i", "fma_d_dep", "icache_jump", "k_d
             "mul_indep", "rem_mid", "sb_drain", "stride_sd_64k", "vm_code_16", "vm_syscall"]
 """Something of every mechanism that costs cycles."""
 CLOCKLESS = ["bad-exit", "bad-jump", "bad-loop", "bad-romstore", "bad-traploop", "hello", "mhello", "pagefault-sv39",
-             "pagefault-sv48", "uart-echo"]
+             "pagefault-sv48", "slab-corruption", "uart-echo"]
 """Images on one hart that read no clock, so that they cannot notice how many cycles have passed."""
 CLOCKED = ["timer", "sbi-selftest", "smp-pingpong"]
 """Images that read clocks, or whose harts wait for each other: only what they print is the same."""

@@ -18,8 +18,7 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, left:
     Nothing is ever cut: lines that a terminal has no room for go on in the next one, those of the last
     `prose` columns within their column.
     """
-    for line in table_lines(headings, rows, left=left, prose=prose):
-        print(line)
+    print_lines(table_lines(headings, rows, left=left, prose=prose))
 
 
 def table_lines(headings: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1, prose: int = 0,
@@ -40,6 +39,12 @@ def table_lines(headings: Sequence[str], rows: Iterable[Sequence[str]], *, left:
     with console.capture() as capture:
         console.print(table)
     return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print a view's lines."""
+    for line in lines:
+        print(line)
 
 
 def print_json(value: Any) -> None:

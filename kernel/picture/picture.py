@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kernel.attaching import phase_of
 from kernel.boot.boot_record import Phase
 from kernel.boot.early_info import EarlyInfo
 from kernel.errors import BootError
@@ -29,6 +30,7 @@ from .slabs import HeapPicture, read_heap
 
 if TYPE_CHECKING:
     from kernel.kernel import Kernel
+    from kernel.mm.context import Mm
 
 
 @dataclass(frozen=True)
@@ -55,19 +57,24 @@ class Picture:
 
     @classmethod
     def take(cls, kernel: Kernel) -> Picture:
-        """The picture of a kernel that has booted, attached or not.
+        """The picture of a kernel that has booted, attached or not; see `of`."""
+        return cls.of(kernel.mm)
+
+    @classmethod
+    def of(cls, mm: Mm) -> Picture:
+        """The picture of what a memory manager has.
 
         BootError if its boot has not come to the kernel page table; CorruptionError, with the place, if memory
         does not hold what the kernel writes there.
         """
-        with kernel.mm.port.looking():
-            return cls._take(kernel)
+        with mm.port.looking():
+            return cls._of(mm)
 
     @classmethod
-    def _take(cls, kernel: Kernel) -> Picture:
-        mm = kernel.mm
-        if kernel.phase < Phase.PAGE_TABLE:
-            raise BootError(f"the kernel has no page table yet: its boot came to the phase {kernel.phase.name.lower()}")
+    def _of(cls, mm: Mm) -> Picture:
+        phase = phase_of(mm)
+        if phase < Phase.PAGE_TABLE:
+            raise BootError(f"the kernel has no page table yet: its boot came to the phase {phase.name.lower()}")
         frames = FrameMap.read(mm)
         usage = FrameUsage.of(frames)
         with reading("kernel image header"):

@@ -124,7 +124,7 @@ class HeapObject:
 @looks
 def read_heap(mm: Mm, frames: FrameMap) -> HeapPicture:
     """The heap of a kernel; CorruptionError if a slab, a cache or a large allocation cannot be what it says."""
-    slabs = tuple(_slab(mm, paddr) for paddr in frames.of_type(mm, SlabMeta))
+    slabs = tuple(read_slab(mm, paddr) for paddr in frames.of_type(mm, SlabMeta))
     cached = _cached_counts(mm)
     classes = []
     for size in sorted({slab.slot_size for slab in slabs} | set(cached)):
@@ -156,7 +156,7 @@ def find_heap_object(mm: Mm, vaddr: int) -> HeapObject | None:
         return HeapObject(vaddr, start, meta.size, meta.head, 0, "active" if live else "free")
     if name != SlabMeta.type_name():
         return None
-    slab = _slab(mm, frame)
+    slab = read_slab(mm, frame)
     index = (paddr - frame) // slab.slot_size
     start = frame + index * slab.slot_size + mm.paging.linear_base
     state, cpu = "active" if slab.live >> index & 1 else "free", None
@@ -169,7 +169,8 @@ def find_heap_object(mm: Mm, vaddr: int) -> HeapObject | None:
     return HeapObject(vaddr, start, slab.slot_size, frame, index, state, cpu)
 
 
-def _slab(mm: Mm, paddr: int) -> SlabPicture:
+def read_slab(mm: Mm, paddr: int) -> SlabPicture:
+    """The slab whose frame is at `paddr`; CorruptionError if its metadata cannot be a slab's."""
     with reading(f"slab {paddr:#x}"):
         meta = SlabMeta.at(mm.port, mm.slots.slot(paddr))
         size, allocated, live = meta.slot_size, meta.nr_allocated, meta.live

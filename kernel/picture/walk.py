@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from kernel.errors import CorruptionError
 from kernel.mm.page_table.pte import NAPOT, PBMT_IO, PBMT_NC, PPN_MASK, PROPERTY_MASK, RSV1, RSV2, VALID, is_table
-from kernel.mm.paging import PAGE_SIZE
-from kernel.mm.port import looks
+from kernel.mm.paging import PAGE_SIZE, PagingMode
+from kernel.mm.port import MemoryPort, looks
 
 from .page_tables import letters
 
@@ -52,7 +52,8 @@ class WalkStep:
 class Walk:
     """The walk of `vaddr` from the root at physical `root`: the `steps`, and where they led.
 
-    `paddr` is None, and `why` says why, if the address translates to nothing.
+    `paddr` is None, and `why` says why, if the address translates to nothing; `lost` if that is because a table
+    is not in memory.
     """
 
     vaddr: int
@@ -61,6 +62,7 @@ class Walk:
     paddr: int | None
     page_size: int
     why: str = ""
+    lost: bool = False
 
     @property
     def page(self) -> int:
@@ -74,8 +76,14 @@ def walk(mm: Mm, vaddr: int, root: int | None = None) -> Walk:
 
     CorruptionError if an entry points to where no memory is.
     """
-    start = mm.kspace.root_paddr if root is None else root
-    paging = mm.paging
+    done = walk_table(mm.port, mm.paging, vaddr, mm.kspace.root_paddr if root is None else root)
+    if done.lost:
+        raise CorruptionError(f"walk of {vaddr:#x}: {done.why}")
+    return done
+
+
+def walk_table(port: MemoryPort, paging: PagingMode, vaddr: int, start: int) -> Walk:
+    """Translate `vaddr` by the table with the root at physical `start`, anybody's; never an error."""
     top = vaddr >> paging.width - 1
     if top not in (0, (1 << 65 - paging.width) - 1):
         return Walk(vaddr, start, (), None, 0, f"not canonical: bits 63 to {paging.width - 1} of an "
@@ -84,9 +92,10 @@ def walk(mm: Mm, vaddr: int, root: int | None = None) -> Walk:
     table = start
     for level in range(paging.levels, 0, -1):
         index = paging.index(vaddr, level)
-        if not mm.port.has(table + index * 8, 8):
-            raise CorruptionError(f"walk of {vaddr:#x}: the table of level {level} at {table:#x} is not in memory")
-        pte = mm.port.load(table + index * 8)
+        if not port.has(table + index * 8, 8):
+            return Walk(vaddr, start, tuple(steps), None, 0, f"the table of level {level} at {table:#x} is not in "
+                        "memory", lost=True)
+        pte = port.load(table + index * 8)
         if not pte & VALID:
             steps.append(WalkStep(level, table, index, pte, "absent"))
             return Walk(vaddr, start, tuple(steps), None, 0, f"nothing is mapped: the entry of level {level} is absent")

@@ -16,7 +16,8 @@ from types import TracebackType
 from typing import Self
 
 from emulator import Machine
-from kernel.boot.boot_record import NAME_SIZE, BootRecord, Phase
+from kernel.attaching import find_memory, phase_of
+from kernel.boot.boot_record import BootRecord, Phase
 from kernel.boot.booting import Booting, Choices, StageReport
 from kernel.boot.early_info import EarlyInfo
 from kernel.boot.figures import cpus
@@ -28,15 +29,6 @@ from kernel.cpu.smp import Smp
 from kernel.cpu.tlb import Tlb
 from kernel.errors import BootError, KernelClosed
 from kernel.mm.context import Mm
-from kernel.mm.frame.allocator import FrameDispatch
-from kernel.mm.frame.meta import MetaSlots
-from kernel.mm.frame.meta_init import MetaRegion
-from kernel.mm.heap.dispatch import AllocDispatch
-from kernel.mm.kspace.kernel_space import KernelSpace
-from kernel.mm.port import MemoryPort
-from kernel.mm.statics import Statics
-from kernel.osdk.frame_allocator.frame_allocator import FrameAllocator
-from kernel.osdk.heap_allocator.heap_allocator import HeapAllocator
 from kernel.text.image import firmware_image, kernel_image
 
 
@@ -85,31 +77,14 @@ class Kernel:
         again in `choices`; they must be able to find their state. Raises BootError or CorruptionError when
         there is no kernel, or its boot never came to the metadata.
         """
-        chosen = choices or Choices()
         service = Service(machine)
-        port, header = MemoryPort(machine.bus), service.header
-        statics = Statics(port, header.statics, header.statics_size)
-        statics.sealed = True
-        record = BootRecord(statics)
-        phase = record.phase
-        meta = MetaRegion.load(statics) if phase >= Phase.METADATA else None
-        if meta is None:
-            raise BootError(f"the kernel in memory has not booted: it came to the phase {phase.name.lower()}")
-        mm = Mm(port, record.paging, statics)
+        mm = find_memory(machine.bus, choices)
+        mm.operations = choices.operations if choices is not None else None
+        mm.statics.sealed = False  # who goes on working may need areas that the boot did not
         smp, service.switch = Smp(service, lambda: mm.cpu), mm.switch_cpu
         mm.tlb = Tlb(smp)
-        mm.slots = MetaSlots(mm, meta.base, meta.max_paddr, meta.first_paddr)
-        if phase >= Phase.FRAMES:
-            mm.frame_allocator = FrameDispatch(mm, (chosen.frame_allocator or FrameAllocator)(mm),
-                                               chosen.watchdog(chosen.frame_allocator is not None))
-            _require_same("frame", record.frame_allocator, mm.frame_allocator.name)
-        if phase >= Phase.HEAP:
-            mm.heap = AllocDispatch(mm, (chosen.heap_allocator or HeapAllocator)(mm),
-                                    chosen.watchdog(chosen.heap_allocator is not None))
-            _require_same("heap", record.heap_allocator, mm.heap.name)
-        if phase >= Phase.PAGE_TABLE:
-            mm.kspace = KernelSpace(mm)
-        statics.sealed = False  # who goes on working may need areas that the boot did not
+        if BootRecord(mm.statics).phase >= Phase.READY:
+            service.linear_base = mm.paging.linear_base
         return cls(machine, mm, service, smp, Meter(machine, mm, service), ())
 
     # --- what it is -----------------------------------------------------------------------------------------
@@ -121,8 +96,7 @@ class Kernel:
     @property
     def phase(self) -> Phase:
         """How far the boot came."""
-        with self.mm.port.looking():
-            return BootRecord(self.mm.statics).phase
+        return phase_of(self.mm)
 
     @property
     def sbi(self) -> Sbi:
@@ -192,9 +166,3 @@ def _close(mm: Mm | None) -> None:
     """End a kernel that is still around when its machine is reset or restored."""
     if mm is not None:
         mm.close()
-
-
-def _require_same(what: str, there: str, given: str) -> None:
-    """BootError unless the allocator that is `given` is the one whose books are in memory."""
-    if there != given[:NAME_SIZE]:
-        raise BootError(f"the kernel in memory has the {what} allocator {there}, not {given}: choose that one")

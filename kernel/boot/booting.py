@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from emulator import Machine
+from kernel.mm.operations import Listener
 from kernel.mm.paging import PagingMode
 from kernel.mm.watchdog import Watchdog
 
@@ -32,12 +33,14 @@ class Choices:
 
     `paging` None takes the best mode that the hart has. The allocators are made by functions of the Mm;
     `watchdog_lines` is the budget of lines of a call to one that is not the default, None for no limit.
+    `operations` is told of every operation from the first one on (kernel.mm.operations).
     """
 
     paging: PagingMode | None = None
     frame_allocator: Callable[[Mm], GlobalFrameAllocator] | None = None
     heap_allocator: Callable[[Mm], GlobalHeapAllocator] | None = None
     watchdog_lines: int | None = 1_000_000
+    operations: Listener | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.paging, PagingMode | None):

@@ -41,7 +41,7 @@ from kernel.mm.kspace.kernel_page_table import DATA
 from kernel.mm.kspace.kernel_space import KernelSpace
 from kernel.mm.layout import Layout
 from kernel.mm.page_table.boot_pt import BootPageTable
-from kernel.mm.page_table.node import tables_in
+from kernel.mm.page_table.node import nr_children, tables_in
 from kernel.mm.paging import ENTRIES, PAGE_SIZE
 from kernel.mm.port import MemoryPort
 from kernel.mm.statics import CPU_LOCAL_SIZE, Statics
@@ -55,7 +55,7 @@ from .figures import amount, cpus, orders
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage: its `name` (a debugger stops at `stage:name`), a `title`, and what `run` does."""
+    """A stage: its `name` (a debugger stops at the mark `stage:name`), a `title`, and what `run` does."""
 
     name: str
     title: str
@@ -71,6 +71,7 @@ def enter(boot: Booting) -> Outcome:
         raise BootError(f"the hart has no {wanted.name}; it took {entry.paging.name}")
     port, header = MemoryPort(boot.machine.bus), service.header
     boot.mm = mm = Mm(port, entry.paging, Statics.create(port, header.statics, header.statics_size))
+    mm.operations = boot.choices.operations
     boot.smp, service.switch = Smp(service, lambda: mm.cpu), mm.switch_cpu
     boot.meter = Meter(boot.machine, mm, service)
     boot.sbi = boot.smp.sbi
@@ -208,6 +209,7 @@ def dismiss_boot_page_table(boot: Booting) -> Outcome:
     count = boot.mm.cpu_locals.count
     for cpu in range(count):
         boot.boot_page_table.dismiss(cpu)
+    boot.service.linear_base = boot.mm.paging.linear_base
     return Outcome({"cpus": count}, [f"dismissed by {cpus(count)}"])
 
 
@@ -226,7 +228,7 @@ def ready(boot: Booting) -> Outcome:
 
 def _tables(mm: Mm, table: int, level: int) -> int:
     """How many tables a page table has."""
-    if level == 1:
+    if level == 1 or not nr_children(mm, table):
         return 1
     return 1 + sum(_tables(mm, child, level - 1) for _, child in tables_in(mm, table, 0, ENTRIES))
 
@@ -251,8 +253,12 @@ STAGES = (
 
 def run_stage(boot: Booting, stage: Stage) -> StageReport:
     """Run one stage, and write what it did to the guest's console."""
-    outcome = stage.run(boot)
     machine = boot.machine
+    machine.mark(f"stage:{stage.name}", boot)
+    if boot.reports:
+        boot.mm.stage = stage.name
+    outcome = stage.run(boot)
+    boot.mm.stage = ""
     lines = tuple(outcome.lines)
     boot.sbi.console_write("".join(f"{stage.name + ':' if not i else '':25}{line}\n"
                                    for i, line in enumerate(lines)).encode())

@@ -8,6 +8,7 @@ The text's side of each table is in kernel/text/kernel.S, in the same order.
 
 from __future__ import annotations
 
+import struct
 from enum import IntEnum
 
 from kernel.mm.fields import Struct, u64
@@ -67,6 +68,10 @@ class Command(IntEnum):
     """(sie) -> sie as it was. Interrupts are taken in U-mode only, and end IDLE."""
     RETURN = 14
     """(trap frame): goes on where the frame says, in U-mode or in the kernel; the next SERVICE may be far away."""
+    FP_SAVE = 15
+    """(va): f0 … f31 and fcsr to 33 words at va."""
+    FP_RESTORE = 16
+    """(va): the same back."""
 
 
 class TrapFrame(Struct):
@@ -113,6 +118,10 @@ class TrapFrame(Struct):
     scause = u64()
     stval = u64()
 
+    def arguments(self) -> tuple[int, ...]:
+        """a0 … a7: the arguments of a system call, and its number."""
+        return _EIGHT_WORDS.unpack(self.memory.read(self.address + TrapFrame.a0.offset, _EIGHT_WORDS.size))
+
     @property
     def from_user(self) -> bool:
         """Whether U-mode was interrupted (and will be returned to)."""
@@ -129,6 +138,7 @@ class TrapFrame(Struct):
         return self.scause & ~(1 << 63)
 
 
+_EIGHT_WORDS = struct.Struct("<8Q")
 SSTATUS_SIE = 1 << 1
 SSTATUS_SPIE = 1 << 5
 SSTATUS_SPP = 1 << 8

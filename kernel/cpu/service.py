@@ -97,12 +97,14 @@ class Service:
         """The CPU that Python code runs as, if `switch` is not replaced: 0, or the one whose trap is handled."""
         self.switch: Callable[[int], int] = self._switch
         """Called to have Python code run as a CPU while its trap is handled; gives the CPU that it ran as."""
+        self.linear_base: int | None = None
+        """Where the linear mapping is, once every CPU translates by the kernel's page table."""
         self.jobs: dict[int, Job] = {}
         """What is queued for parked CPUs, by CPU."""
         self._users: set[int] = set()  # CPUs that run user code, whose trap nobody has got yet
         self._asleep: set[int] = set()  # CPUs that are parked
         self._held: dict[int, tuple[int, int]] = {}  # CPUs in HOLD, and the results that they brought
-        self._trapping: dict[int, int] = {}  # CPUs whose trap is being handled -> the frame's address
+        self._trapping: dict[int, int] = {}  # CPUs whose trap is being handled, or was got -> the frame's address
         self._service_pc, self._trap_pc = to_virtual(self.header.service_call), to_virtual(self.header.trap_call)
         self._asleep.update(cpu for cpu in self.online if not self.ready(cpu))
         machine.answer_host_calls(True)
@@ -201,46 +203,66 @@ class Service:
         are for `wait_user` from now on, those of the kernel for `traps`.
         """
         hart = self._take(cpu)
-        entered = self.frame(cpu, frame)
-        if not entered.kernel_sp:
-            entered.kernel_sp = hart.read("sp")
-        self._give(hart, Command.RETURN, (frame,))
+        at = self._frame_paddr(cpu, frame) + TrapFrame.kernel_sp.offset
+        if not self.port.load(at):
+            self.port.store(at, hart.read("sp"))
+        self._trapping.pop(cpu, None)
+        self._resume(hart, frame)
         self._users.add(cpu)
 
-    def wait_user(self, *cpus: int, budget: int | None = None) -> tuple[int, int, TrapFrame]:
+    def wait_user(self, *cpus: int, budget: int | None = None, until: int | None = None) -> tuple[int, int, TrapFrame]:
         """Run until one of `cpus` has trapped from its user code: which, the frame's address, the frame.
 
-        CpuNotReady if one of them runs no user code; CpuHung if none traps within `budget` instructions.
+        CpuNotReady if one of them runs no user code; CpuHung if none traps within `budget` instructions, or, if that
+        is given, before the machine has retired `until`.
         """
-        left = budget or self.budget
+        began = self.machine.instructions
+        now = left = budget or self.budget if until is None else max(until - began, 1)
         for cpu in cpus:
             if cpu not in self._users:
                 hart = self.hart(cpu)
                 raise CpuNotReady(f"CPU {cpu} runs no user code", hart.id, hart.pc)
-        hart = self.hart(cpus[0])
-        began = self.machine.instructions
         while True:
             for cpu in cpus:
                 if cpu in self._held:  # it trapped while somebody else was waited for
-                    self._users.remove(cpu)
                     where = self._held[cpu][0]
-                    return cpu, where, self.frame(cpu, where)
-            now = left - (self.machine.instructions - began)
-            stop = self.machine.run(max_insns=now) if now > 0 else Watchdog("instructions", left, hart.pc)
+                    return self._got(cpu, where, self.frame(cpu, where))
+            stop = self.machine.run(max_insns=now) if now > 0 else Watchdog("instructions", left, self.hart(cpus[0]).pc)
             if not isinstance(stop, HostCall):
-                raise self._failure(stop, hart, left)
-            caller = self._arrived(stop)
-            if caller in self._users and caller in cpus:
-                self._users.remove(caller)
-                where = self.hart(caller).read("a0")
-                return caller, where, self.frame(caller, where)
+                raise self._failure(stop, self.hart(cpus[0]), left)
+            caller, where, frame = self._arrived(stop)
+            if frame is not None and caller in self._users and caller in cpus:
+                return self._got(caller, where, frame)
             if caller in cpus:
+                hart = self.hart(caller)
                 raise CpuStopped("a frame of the kernel, not of user code, was entered", hart.id, hart.pc, stop)
             self._set_aside(caller)
+            now = left - (self.machine.instructions - began)
+
+    def _got(self, cpu: int, where: int, frame: TrapFrame) -> tuple[int, int, TrapFrame]:
+        """Somebody gets a trap from U-mode: while the CPU stands there and others run, it is no news any more."""
+        self._users.remove(cpu)
+        self._trapping[cpu] = where
+        return cpu, where, frame
+
+    def rest(self, cpu: int) -> None:
+        """Have a ready CPU sleep from when the machine next runs, until somebody (Smp) has work for it."""
+        self._sleep(cpu, self._take(cpu))
+
+    def leave_stack(self, cpu: int) -> None:
+        """Have a ready CPU use its own stack again, and not that of a task that it ran."""
+        self._take(cpu).write("sp", to_virtual(self.header.stack_tops[cpu]))  # in HOLD it may be in the firmware yet
 
     def frame(self, cpu: int, vaddr: int) -> TrapFrame:
         """The trap frame at virtual address `vaddr` of a CPU; CorruptionError if it is not mapped in one piece."""
+        return TrapFrame.at(self.port, self._frame_paddr(cpu, vaddr))
+
+    def _frame_paddr(self, cpu: int, vaddr: int) -> int:
         last = TrapFrame.SIZE - 8
+        if self.linear_base is not None and vaddr >= self.linear_base:
+            paddr = vaddr - self.linear_base
+            if not vaddr & 7 and self.port.has(paddr, TrapFrame.SIZE):
+                return paddr
         paddr = vaddr - KERNEL_CODE_BASE
         if not self.header.kernel_start <= paddr <= self.header.kernel_end - TrapFrame.SIZE:
             hart = self.hart(cpu)
@@ -248,33 +270,32 @@ class Service:
             if found is None or hart.translate(vaddr + last) != found + last or not self.port.has(found, last + 8):
                 raise CorruptionError(f"CPU {cpu} has its trap frame at {vaddr:#x}, where no memory is mapped for it")
             paddr = found
-        return TrapFrame.at(self.port, paddr)
+        return paddr
 
     # --- running -----------------------------------------------------------------------------------------
 
     def _take(self, cpu: int) -> Hart:
         """The CPU's hart, standing at a host call."""
         hart = self.hart(cpu)
+        pc = hart.pc
         if cpu in self._users:
-            raise CpuNotReady(f"CPU {cpu} runs user code, or its trap has not been waited for", hart.id, hart.pc)
+            raise CpuNotReady(f"CPU {cpu} runs user code, or its trap has not been waited for", hart.id, pc)
         if cpu in self._held:
             del self._held[cpu]
             self.port.store(self.header.holds + 8 * cpu, 1)
             self.wait(cpu)
-        elif hart.pc != self._service_pc and hart.pc != self._trap_pc:
-            raise CpuNotReady(f"CPU {cpu} does not wait for a command", hart.id, hart.pc)
+        elif pc != self._service_pc and pc != self._trap_pc:
+            raise CpuNotReady(f"CPU {cpu} does not wait for a command", hart.id, pc)
         return hart
 
     def _give(self, hart: Hart, command: Command, args: tuple[int, ...]) -> None:
         """Answer the host call that the hart stands at."""
-        write = hart.write
-        write("t0", command)
+        registers = {"t0": int(command)}
         if command is Command.CALL:
-            write("t1", args[0])
+            registers["t1"] = args[0]
             args = args[1:]
-        for name, value in zip(ARGUMENTS, args, strict=False):
-            write(name, value)
-        hart.pc += 4
+        registers.update(zip(ARGUMENTS, args, strict=False))
+        hart.answer(registers)
 
     def _go_on(self, cpu: int, stop: Stop) -> tuple[int, int]:
         """What `wait` does about a `stop` other than the one that it waits for."""
@@ -283,7 +304,7 @@ class Service:
         while True:
             if not isinstance(stop, HostCall):
                 raise self._failure(stop, hart, budget)
-            caller = self._arrived(stop)
+            caller, _, _ = self._arrived(stop)
             if caller == cpu and cpu not in self._users:
                 return hart.read("a0"), hart.read("a1")
             self._set_aside(caller)
@@ -292,25 +313,34 @@ class Service:
             left = budget - (self.machine.instructions - began)
             stop = self.machine.run(max_insns=left) if left > 0 else Watchdog("instructions", budget, hart.pc)
 
-    def _arrived(self, stop: HostCall) -> int:
-        """The CPU that made a host call with news for whoever waits for it; -1 if the call has been dealt with."""
+    def _resume(self, hart: Hart, frame: int) -> None:
+        """Answer the host call that the hart stands at: go on as the frame at virtual address `frame` says."""
+        hart.answer({"t0": Command.RETURN, "a0": frame})
+
+    def _arrived(self, stop: HostCall) -> tuple[int, int, TrapFrame | None]:
+        """The CPU that made a host call with news for whoever waits for it; -1 if the call has been dealt with.
+
+        With the address and the frame of a trap of user code; (0, None) for others.
+        """
         hart = self.machine.harts[stop.hart]
         pc, instruction = hart.pc, stop.instruction
         if not (pc == self._service_pc and instruction == SERVICE or pc == self._trap_pc and instruction == TRAP):
             self._refuse(hart, instruction)
-            return -1
+            return -1, 0, None
         cpu = self.cpu_of(hart.id)
         if pc == self._trap_pc:
             where = hart.read("a0")
             if self._trapping.get(cpu) == where:  # its handler runs, and waits for somebody else
                 self._hold(cpu, hart)
-                return -1
-            frame = self.frame(cpu, where)
-            if not (frame.from_user and cpu in self._users):
-                self._handle(cpu, where, frame)
-                self._give(self._take(cpu), Command.RETURN, (where,))
-                return -1
-        return cpu
+                return -1, 0, None
+            paddr = self._frame_paddr(cpu, where)
+            frame = TrapFrame.at(self.port, paddr)
+            if cpu in self._users and not self.port.load(paddr + TrapFrame.sstatus.offset) & SSTATUS_SPP:
+                return cpu, where, frame
+            self._handle(cpu, where, frame)
+            self._resume(self._take(cpu), where)
+            return -1, 0, None
+        return cpu, 0, None
 
     def _handle(self, cpu: int, where: int, frame: TrapFrame) -> None:
         """Have a trap handled whose frame is at `where`."""

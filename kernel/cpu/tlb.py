@@ -21,7 +21,7 @@ class Tlb:
     @property
     def satp(self) -> int:
         """The satp word of this CPU."""
-        return self._smp.service.hart(self._smp.cpu()).read_csr("satp")
+        return self._smp.service.hart(self._smp.cpu()).satp
 
     def activate(self, satp: int) -> None:
         """Write satp on this CPU and flush its whole TLB. ValueError if the hart does not take that word."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .frame.meta import MetaSlots
     from .heap.dispatch import AllocDispatch
     from .kspace.kernel_space import KernelSpace
+    from .operations import Listener
 
 
 class TlbPort(Protocol):
@@ -76,6 +77,10 @@ class Mm:
         self.cpu_locals = CpuLocals(statics)
         self.types = TypeTable(statics, paging.kernel_code_base)
         self.cpu = 0
+        self.operations: Listener | None = None
+        """Is told of every operation (kernel.mm.operations); None for nobody."""
+        self.stage = ""
+        """The boot stage that is being run; "" when none is."""
         self.closed = False
         """Whether the kernel is gone: handles that are still around then hold nothing."""
         self._linear_base, self._linear_size = paging.linear_base, paging.linear_size

@@ -74,7 +74,7 @@ class MemoryPort:
     Every method raises emulator.BusError for an address where there is no RAM.
     """
 
-    __slots__ = ("_banks", "_bus", "_closed", "_high", "_looking", "_low", "_meter", "_observers", "_sized",
+    __slots__ = ("_array", "_banks", "_bus", "_closed", "_high", "_looking", "_low", "_meter", "_observers", "_sized",
                  "_watched", "_words", "waiter")
 
     def __init__(self, bus: Bus) -> None:
@@ -100,6 +100,7 @@ class MemoryPort:
         # The bank used last has its word views at hand; with one bank, that is all there is.
         self._low = self._high = 0
         self._words: memoryview = memoryview(b"")
+        self._array = np.zeros(0, dtype=np.uint64)  # the same words, for columns
         self._sized: dict[int, memoryview] = {}
         self._select(self._banks[0][0], 1)
 
@@ -267,6 +268,7 @@ class MemoryPort:
             self._tell(Access.STORE, address, size, None)
         start = self._range(address, size)
         self._sized[1][start:start + size] = data
+        self._bus.written(address, size)
 
     def fill(self, address: int, size: int, byte: int = 0) -> None:
         """Set `size` bytes at `address` to `byte`."""
@@ -279,6 +281,7 @@ class MemoryPort:
             self._sized[1][start:start + 4096] = _ZERO_PAGE
         else:
             self._bus.memory(address, size)[:] = byte
+        self._bus.written(address, size)
 
     def copy(self, target: int, source: int, size: int) -> None:
         """Copy `size` bytes from `source` to `target`; they may overlap."""
@@ -293,6 +296,7 @@ class MemoryPort:
         self._range(source, size)
         self._range(target, size)
         self._bus.memory(target, size)[:] = self._bus.memory(source, size)
+        self._bus.written(target, size)
 
     def load_column(self, address: int, count: int, stride: int = 8) -> npt.NDArray[np.uint64]:
         """`count` 64-bit words, `stride` bytes apart (a multiple of 8), as a new array."""
@@ -308,13 +312,15 @@ class MemoryPort:
         span = (count - 1) * stride + 8
         if self._watched:
             self._tell(kind, address, span, None, stride)
-        self._range(address, span)
-        return self._bus.memory(address, span).view(np.uint64)[::stride // 8]
+        first = self._range(address, span) >> 3
+        return self._array[first:first + (span >> 3):stride >> 3]
 
     # --- where things are -------------------------------------------------------------------------------------
 
     def has(self, address: int, size: int = 1) -> bool:
         """Whether all of `size` bytes at `address` are RAM, in one bank."""
+        if self._low <= address and address + size <= self._high:
+            return True
         return any(low <= address and address + size <= high for low, high, _ in self._banks)
 
     def touches(self, address: int, size: int = 1) -> bool:
@@ -337,6 +343,7 @@ class MemoryPort:
                 self._low, self._high = low, high
                 self._sized = {1: raw, 2: raw.cast("H"), 4: raw.cast("I"), 8: raw.cast("Q")}
                 self._words = self._sized[8]
+                self._array = np.frombuffer(raw, dtype=np.uint64)
                 return
         raise BusError(f"no memory at {address:#x}-{address + size:#x}; the machine has "
                        + ", ".join(f"{low:#x}-{high:#x}" for low, high, _ in self._banks))

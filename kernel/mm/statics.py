@@ -50,7 +50,8 @@ class Statics:
 
     def local_area(self, name: str, size: int) -> int:
         """Offset of the area `name` of `size` bytes in every CPU's local storage."""
-        return self._area(name, size, LOCAL)
+        found = self._found.get((name, LOCAL))
+        return found if found is not None else self._area(name, size, LOCAL)
 
     def name_of(self, address: int) -> str:
         """The static area that physical `address` is in, and the offset in it: `list_ids + 0`."""

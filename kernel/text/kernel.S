@@ -34,6 +34,7 @@
 
 #define SSTATUS_SIE         (1 << 1)
 #define SSTATUS_SPP         (1 << 8)
+#define SSTATUS_FS          (3 << 13)
 #define SSTATUS_SUM         (1 << 18)
 #define SSI                 (1 << 1)            /* supervisor software interrupt, in sip and sie */
 #define SATP_MODE_SHIFT     60
@@ -160,6 +161,8 @@ commands:
     .quad   do_hold
     .quad   do_enable_interrupts
     .quad   do_return
+    .quad   do_fp_save
+    .quad   do_fp_restore
 commands_end:
 
 /* --- The service loop ----------------------------------------------------------------------------------------------- */
@@ -270,6 +273,30 @@ do_enable_interrupts:
     csrrw   a0, sie, a0
     li      a1, 0
     j       service
+
+/* fp_save(va), fp_restore(va): the floating-point registers and fcsr, 33 words at va */
+.macro ALL_FP instruction
+    .irp    n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    \instruction f\n, 8 * \n(a0)
+    .endr
+.endm
+    .option push
+    .option arch, +d
+do_fp_save:
+    li      t0, SSTATUS_FS
+    csrs    sstatus, t0
+    ALL_FP  fsd
+    frcsr   t0
+    sd      t0, 256(a0)
+    j       done
+do_fp_restore:
+    li      t0, SSTATUS_FS
+    csrs    sstatus, t0
+    ALL_FP  fld
+    ld      t0, 256(a0)
+    fscsr   t0
+    j       done
+    .option pop
 
 /* --- Probes --------------------------------------------------------------------------------------------------------- */
 

@@ -13,7 +13,7 @@ guest has scribbled over, alike. It costs a millisecond or two for 32 MiB of mem
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,12 +70,13 @@ class InvariantError(KernelError):
 
 @looks
 def check(mm: Mm, holders: Iterable[Handle] | None = None, *, handed_out: Iterable[tuple[int, int]] = (),
-          objects: Iterable[int] | None = None, locked: bool = False) -> None:
+          objects: Iterable[int] | None = None, frames: Sequence[int] = (), locked: bool = False) -> None:
     """Walk everything; InvariantError if something does not fit.
 
     With `holders`, all handles that are held (frames, segments, lists, address spaces, …), counts must be
     exactly what they and memory account for; without, at least that. With `objects`, the addresses of all
     heap objects that were allocated without a handle, every live object of the heap must have an owner.
+    `frames` are the addresses that `Frame.into_raw` gave, one for each count that is held without a handle.
     `handed_out` are ranges (address, bytes) that somebody got from the frame allocator and has not
     claimed; `locked` says that cursors are open. Allocators other than the default ones keep their books
     where the check cannot look.
@@ -96,6 +97,7 @@ def check(mm: Mm, holders: Iterable[Handle] | None = None, *, handed_out: Iterab
     for kind in BOOT_TYPES:
         census.references[census.of_type(kind)] += 1
     heads_of_lists = _refer(census, held)
+    census.refer_all(frames, "a count without a handle")
     waiting = np.zeros(census.size, dtype=np.bool_)
     for paddr, size in handed_out:
         waiting[census.index(paddr):census.index(paddr) + size // PAGE_SIZE] = True
@@ -139,7 +141,7 @@ def _refer(census: Census, holders: list[Handle]) -> list[int]:
         elif isinstance(holder, vm_cursors.Cursor):
             frames.append(holder._cursor._root)
             if isinstance(holder, vm_cursors.CursorMut):
-                frames += holder._flusher._waiting + holder._flusher._flushed
+                frames += holder.flusher._waiting + holder.flusher._flushed
         elif isinstance(holder, TlbFlusher):
             frames += holder._waiting + holder._flushed
     census.refer_all(frames, "a handle")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, runtime_checkabl
 
 from kernel.errors import AllocatorFault, FrameMisuse, InvalidArgs, KernelPanic, NoMemory
 from kernel.mm.layout import PAGE_LAYOUT, Layout
+from kernel.mm.operations import Moment, OperationKind, tell
 from kernel.mm.paging import PAGE_SIZE
 from kernel.mm.watchdog import Watchdog
 
@@ -88,10 +89,15 @@ class FrameDispatch:
         Raises InvalidArgs for a size that is no positive multiple of 4096, AllocatorFault, AllocatorHung.
         """
         size, align = layout.size, layout.align
+        heard = self._mm.operations is not None
+        if heard:
+            tell(self._mm, OperationKind.FRAME_ALLOC, Moment.CALL, None, size, align)
         if size <= 0 or size & PAGE_SIZE - 1:
             raise InvalidArgs(f"{size} bytes are not a number of frames")
         paddr = self._alloc(layout)
         if paddr is None:
+            if heard:
+                tell(self._mm, OperationKind.FRAME_ALLOC, Moment.RETURN, None, size, align)
             return None
         slots = self._mm.slots
         if paddr & (align - 1 | PAGE_SIZE - 1):
@@ -102,12 +108,16 @@ class FrameDispatch:
             slot, port = slots.base + (paddr >> 6), self._port
             if port.load(slot + REF_COUNT) == UNUSED and port.load(slot + VTABLE) == FREE:
                 port.store(slot + VTABLE, TAKEN)
+                if heard:
+                    tell(self._mm, OperationKind.FRAME_ALLOC, Moment.RETURN, paddr, size, align)
                 return paddr
         try:
             slots.require_free("alloc", paddr, paddr + size)
         except FrameMisuse as why:
             raise AllocatorFault(self.name, "alloc", paddr, size, f"{why.state}; expected free frames") from None
         slots.mark(paddr, paddr + size, TAKEN)
+        if heard:
+            tell(self._mm, OperationKind.FRAME_ALLOC, Moment.RETURN, paddr, size, align)
         return paddr
 
     def dealloc(self, paddr: int, size: int) -> None:
@@ -116,6 +126,9 @@ class FrameDispatch:
         FrameMisuse for anything else; nothing is changed then.
         """
         slots = self._mm.slots
+        heard = self._mm.operations is not None
+        if heard:
+            tell(self._mm, OperationKind.FRAME_DEALLOC, Moment.CALL, paddr, size)
         if size == PAGE_SIZE and not paddr & PAGE_SIZE - 1 and slots.first_paddr <= paddr < slots.max_paddr:
             slot, port = slots.base + (paddr >> 6), self._port
             if port.load(slot + REF_COUNT) == UNUSED and (was := port.load(slot + VTABLE)) != FREE:
@@ -125,12 +138,21 @@ class FrameDispatch:
                 except BaseException:
                     port.store(slot + VTABLE, was)
                     raise
+                if heard:
+                    tell(self._mm, OperationKind.FRAME_DEALLOC, Moment.RETURN, paddr, size)
                 return
         self._give("dealloc", paddr, size, self._dealloc)
+        if heard:
+            tell(self._mm, OperationKind.FRAME_DEALLOC, Moment.RETURN, paddr, size)
 
     def add_free_memory(self, paddr: int, size: int) -> None:
         """Give the allocator frames that it never had; FrameMisuse if one has a holder, or is its own already."""
+        heard = self._mm.operations is not None
+        if heard:
+            tell(self._mm, OperationKind.ADD_FREE_MEMORY, Moment.CALL, paddr, size)
         self._give("add_free_memory", paddr, size, self._guarded(self.inner.add_free_memory))
+        if heard:
+            tell(self._mm, OperationKind.ADD_FREE_MEMORY, Moment.RETURN, paddr, size)
 
     def take_range(self, paddr: int, size: int) -> bool:
         """Hand out exactly the frames of this range, for the caller to claim; False unless all of them are free.
@@ -139,13 +161,20 @@ class FrameDispatch:
         """
         if not isinstance(self.inner, TakesRanges):
             raise InvalidArgs(f"{self.name} cannot take a range of frames out of its free memory")
+        heard = self._mm.operations is not None
+        if heard:
+            tell(self._mm, OperationKind.FRAME_ALLOC, Moment.CALL, paddr, size)
         if not self._guarded(self.inner.take_range)(paddr, size):
+            if heard:
+                tell(self._mm, OperationKind.FRAME_ALLOC, Moment.RETURN, None, size)
             return False
         try:
             self._mm.slots.require_free("take_range", paddr, paddr + size)
         except FrameMisuse as why:
             raise AllocatorFault(self.name, "take_range", paddr, size, f"{why.state}; expected free frames") from None
         self._mm.slots.mark(paddr, paddr + size, TAKEN)
+        if heard:
+            tell(self._mm, OperationKind.FRAME_ALLOC, Moment.RETURN, paddr, size)
         return True
 
     def _give(self, operation: str, paddr: int, size: int, give: Callable[[int, int], None]) -> None:

@@ -169,7 +169,11 @@ class Frame(PageHandle[M], VmIo):
 
     def into_uframe(self) -> UFrame:
         """The same reference as an untyped frame; MetaTypeError (the handle is still good) if it is typed."""
-        return self.downcast(AnyUFrameMeta)
+        kind = self._type
+        if not issubclass(kind, AnyUFrameMeta):
+            return self.downcast(AnyUFrameMeta)
+        self._take()
+        return Frame._adopt(self._mm, self._paddr, kind)
 
     def try_into_unique(self) -> UniqueFrame[M] | None:
         """The frame as a UniqueFrame if this is its only holder, else None, and this handle is still good.

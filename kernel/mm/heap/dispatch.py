@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from kernel.errors import AllocatorFault, HeapMisuse, InvalidArgs, KernelError
 from kernel.mm.frame.meta import REF_COUNT, UNIQUE, VTABLE
 from kernel.mm.layout import Layout
+from kernel.mm.operations import Moment, OperationKind, tell
 from kernel.mm.paging import PAGE_SIZE
 from kernel.mm.watchdog import Watchdog
 
@@ -74,6 +75,9 @@ class AllocDispatch:
         The contents are whatever was there. Raises NoMemory, InvalidArgs for a layout that the allocator has
         no slots for, AllocatorFault for an answer that cannot be right, AllocatorHung, CorruptionError.
         """
+        heard = self._mm.operations is not None
+        if heard:
+            tell(self._mm, OperationKind.HEAP_ALLOC, Moment.CALL, None, layout.size, layout.align)
         info = self._map(layout)
         if info is None:
             raise InvalidArgs(f"{self.name} has no slots for {layout}")
@@ -99,6 +103,8 @@ class AllocDispatch:
             seen = port.compare_exchange(word, was, was | bit)
             if seen == was:
                 slot._held = False
+                if heard:
+                    tell(self._mm, OperationKind.HEAP_ALLOC, Moment.RETURN, address, layout.size, layout.align)
                 return address
             was = seen
         slot._held = False  # somebody else's: not to be given back
@@ -112,6 +118,9 @@ class AllocDispatch:
 
     def dealloc(self, address: int, layout: Layout) -> None:
         """Free what `alloc(layout)` gave. HeapMisuse names everything else: nothing is changed then."""
+        heard = self._mm.operations is not None
+        if heard:
+            tell(self._mm, OperationKind.HEAP_DEALLOC, Moment.CALL, address, layout.size)
         info = self._map(layout)
         port, word, bit = self._port, *self._find("dealloc", address, layout, info)
         was = port.load(word)
@@ -131,6 +140,8 @@ class AllocDispatch:
                 slot._held = False
                 self._set(word, bit)
             raise
+        if heard:
+            tell(self._mm, OperationKind.HEAP_DEALLOC, Moment.RETURN, address, layout.size)
 
     def realloc(self, address: int, layout: Layout, new_size: int) -> int:
         """Make what `alloc(layout)` gave `new_size` bytes large; the address, new or the same.

@@ -13,7 +13,11 @@ memory so tells which kind of table a node belongs to.
 from __future__ import annotations
 
 from enum import Enum
+from functools import cache
 from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import numpy.typing as npt
 
 from kernel.mm.fields import u8, u16, u64
 from kernel.mm.frame.meta_type import FrameMeta
@@ -60,6 +64,7 @@ class PageTableConfig(FrameMeta):
             drop_children(mm, paddr, type(self), self.level)
 
     @classmethod
+    @cache
     def leaf_bits(cls, *, tracked: bool) -> int:
         """The bits that a leaf has besides its address and its property."""
         bits = VALID | cls.PRESET
@@ -75,6 +80,16 @@ class PageTableConfig(FrameMeta):
         return bool(pte & RSV1) is (cls.TRACKING is Tracking.SET_IF_TRACKED)
 
     @classmethod
+    def tracked_in(cls, column: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        """Which of the entries of a lowest table map frames that are counted."""
+        if cls.TRACKING is Tracking.NEVER_TRACKED:
+            return np.zeros(len(column), dtype=np.bool_)
+        wanted = np.uint64(VALID | (RSV1 if cls.TRACKING is Tracking.SET_IF_TRACKED else 0))
+        tracked: npt.NDArray[np.bool_] = (column & np.uint64(VALID | RSV1)) == wanted
+        return tracked
+
+    @classmethod
+    @cache
     def hidden_bits(cls) -> int:
         """The bits of a leaf that its property does not show."""
         return cls.PRESET | (0 if cls.TRACKING is Tracking.NEVER_TRACKED else RSV1)

@@ -13,6 +13,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from kernel.errors import InvalidVaddr, InvalidVaddrRange, KernelPanic, UnalignedVaddr
 from kernel.mm.frame.handle import Handle
 from kernel.mm.paging import ENTRIES, MASK64, PAGE_SIZE
@@ -73,6 +76,11 @@ class Cursor(Handle):
         return self._va
 
     @property
+    def root_paddr(self) -> int:
+        """Physical address of the page table's root, which lives as long as the cursor."""
+        return self._root
+
+    @property
     def config(self) -> type[PageTableConfig]:
         """The kind of page table."""
         return self._config
@@ -99,6 +107,33 @@ class Cursor(Handle):
         KernelPanic if `length` is not a multiple of 4096 or goes beyond the range.
         """
         return self._va if self._find(length, subtree=False, split=False) else None
+
+    def absent(self, length: int) -> list[range]:
+        """Where nothing is mapped within the next `length` bytes, ascending; the cursor stays where it is.
+
+        KernelPanic if `length` is not a multiple of 4096 or goes beyond the range.
+        """
+        self._check()
+        self._require_length(length)
+        start = self._va
+        end, found = start + length, list[range]()
+        while self._va < end:
+            level, pte = self._look()
+            va, shift = self._va, SHIFT[level]
+            following = min((va >> shift + 9) + 1 << shift + 9 if level == 1 else (va >> shift) + 1 << shift, end)
+            if level == 1:
+                at = self._path[1] + (va >> shift & ENTRIES - 1) * 8
+                empty = self._port.load_column(at, following - va >> shift) & np.uint64(VALID) == 0
+                pieces = [(va + first * PAGE_SIZE, va + last * PAGE_SIZE) for first, last in runs(empty)]
+            else:
+                pieces = [] if pte & VALID else [(va, following)]
+            for low, high in pieces:
+                if found and found[-1].stop == low:
+                    low = found.pop().start
+                found.append(range(low, high))
+            self._va, self._level = following, self._guard_level
+        self._va, self._level = start, self._guard_level
+        return found
 
     def jump(self, va: int) -> None:
         """Move to `va`. InvalidVaddr outside of the range, KernelPanic if it is not page-aligned."""
@@ -216,6 +251,12 @@ class Cursor(Handle):
         if self._config.is_tracked(pte):
             return TrackedRef(lend(self._mm, paddr), prop)
         return Untracked(paddr, level, prop)
+
+
+def runs(wanted: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """The first and the one behind the last of each row of entries that are wanted."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], wanted, [False])).astype(np.int8))).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def checked_range(config: type[PageTableConfig], width: int, va: range) -> tuple[int, int]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from kernel.errors import KernelPanic
 from kernel.mm.frame.frame import Frame, require_frame
+from kernel.mm.operations import Moment, OperationKind, tell
 from kernel.mm.paging import ENTRIES, PAGE_SIZE
 
 from . import bulk, node
@@ -67,6 +68,9 @@ class CursorMut(Cursor):
         if type(frame) is not Frame or frame._mm is not self._mm:
             require_frame(frame, self._mm, "map")
         va = self._va
+        heard = self._mm.operations is not None
+        if heard:
+            tell(self._mm, OperationKind.MAP, Moment.CALL, va, PAGE_SIZE, root=self._root)
         if va >= self._end:
             raise KernelPanic(f"assertion failed: mapping at the end of the cursor's range, {va:#x}")
         bits = prop.bits
@@ -84,6 +88,8 @@ class CursorMut(Cursor):
         self._va = va = va + PAGE_SIZE
         if not va & 0x1f_ffff:
             self._climb(va)
+        if heard:
+            tell(self._mm, OperationKind.MAP, Moment.RETURN, va - PAGE_SIZE, PAGE_SIZE, root=self._root)
 
     def map_untracked(self, paddr: int, level: int, prop: PageProperty) -> None:
         """Map the page of `level` at physical `paddr`, which nobody counts, and move behind it.
@@ -93,11 +99,13 @@ class CursorMut(Cursor):
         """
         self._check()
         va = self._va
+        heard, size = self._mm.operations is not None, SIZE[level] if 0 <= level < len(SIZE) else 0
+        if heard:
+            tell(self._mm, OperationKind.MAP, Moment.CALL, va, size, root=self._root)
         if va >= self._end:
             raise KernelPanic(f"assertion failed: mapping at the end of the cursor's range, {va:#x}")
         if not 1 <= level <= self._mm.paging.highest_leaf_level:
             raise KernelPanic(f"cursor level not suitable for mapping: {level}")
-        size = SIZE[level]
         if va & size - 1:
             raise KernelPanic(f"cursor virtual address not aligned for mapping: {va:#x}, {size:#x} bytes")
         if size > self._end - va:
@@ -114,6 +122,8 @@ class CursorMut(Cursor):
         self._port.store(at, paddr >> 2 | bits & self._keep | self._untracked)
         node.add_children(self._mm, table, 1)
         self._forward()
+        if heard:
+            tell(self._mm, OperationKind.MAP, Moment.RETURN, va, size, root=self._root)
 
     def map_range(self, paddr: int, length: int, prop: PageProperty, max_level: int | None = None) -> None:
         """Map `length` bytes from physical `paddr`, which nobody counts, with the largest pages; move behind them.
@@ -122,6 +132,9 @@ class CursorMut(Cursor):
         time per table, not per page. KernelPanic as for `map_untracked`; NoMemory: nothing is mapped then.
         """
         self._check()
+        heard = self._mm.operations is not None
+        if heard:
+            tell(self._mm, OperationKind.MAP, Moment.CALL, self._va, length, root=self._root)
         if paddr & PAGE_SIZE - 1:
             raise KernelPanic(f"physical address not aligned for mapping: {paddr:#x}")
         bits = require_encodable(paddr, 1, prop)
@@ -131,6 +144,8 @@ class CursorMut(Cursor):
         filler = bulk.Filler(self._mm, self._config, bits & self._keep | self._untracked, highest)
         filler.run(self._path[self._level], self._level, va, va + length, paddr)
         self._va = va + length
+        if heard:
+            tell(self._mm, OperationKind.MAP, Moment.RETURN, va, length, root=self._root)
 
     def reserve(self, length: int) -> None:
         """Make the tables for `length` bytes from the cursor, so that mapping pages there cannot fail.
@@ -215,7 +230,12 @@ class CursorMut(Cursor):
 
         The caller now owns the count that the entry held.
         """
+        heard = self._mm.operations is not None
+        if heard:
+            tell(self._mm, OperationKind.UNMAP, Moment.CALL, self._va, length, root=self._root)
         if not self._find(length, subtree=True, split=True):
+            if heard:
+                tell(self._mm, OperationKind.UNMAP, Moment.RETURN, None, length, root=self._root)
             return None
         va, level = self._va, self._level
         table = self._path[level]
@@ -227,6 +247,8 @@ class CursorMut(Cursor):
         if level > 1 and not pte & RWX:
             frames = node.mark_stray_and_unlock(self._mm, (pte & PPN_MASK) << 2, level - 1)
         self._forward()
+        if heard:
+            tell(self._mm, OperationKind.UNMAP, Moment.RETURN, va, SIZE[level], root=self._root)
         return va, level, pte, frames
 
     def split_edges(self, length: int) -> None:
@@ -277,8 +299,13 @@ class CursorMut(Cursor):
         KernelPanic if `length` is not a multiple of 4096 or goes beyond the range, or if no entry can say
         the property; NoMemory for a split.
         """
+        heard = self._mm.operations is not None
+        if heard:
+            tell(self._mm, OperationKind.PROTECT, Moment.CALL, self._va, length, root=self._root)
         pte = self._find(length, subtree=False, split=True)
         if not pte:
+            if heard:
+                tell(self._mm, OperationKind.PROTECT, Moment.RETURN, None, length, root=self._root)
             return None
         va, level = self._va, self._level
         at = self._path[level] + (va >> SHIFT[level] & ENTRIES - 1) * 8
@@ -294,4 +321,6 @@ class CursorMut(Cursor):
                 break
             pte = was
         self._forward()
+        if heard:
+            tell(self._mm, OperationKind.PROTECT, Moment.RETURN, va, SIZE[level], root=self._root)
         return range(va, va + SIZE[level])

@@ -18,7 +18,7 @@ from kernel.mm.paging import ENTRIES, MASK64
 
 from . import node
 from .config import PageTableConfig
-from .pte import PPN_MASK, SHIFT, SIZE, VALID, is_table, table_pte
+from .pte import PPN_MASK, RWX, SHIFT, SIZE, VALID, table_pte
 
 if TYPE_CHECKING:
     from kernel.mm.context import Mm
@@ -53,6 +53,8 @@ def lock_range(mm: Mm, config: type[PageTableConfig], root: int, start: int, end
     else:
         raise CorruptionError(f"the page-table node at {table:#x} is marked as detached, but the root at {root:#x} "
                               "leads to it")
+    if level == 1:
+        return table, level
     locked = [table]
     try:
         _lock_below(mm, table, level, start, end, spin, locked)
@@ -72,7 +74,7 @@ def _lock_guard_node(mm: Mm, config: type[PageTableConfig], root: int, start: in
         entry = table + (start >> SHIFT[level] & ENTRIES - 1) * 8
         pte = port.load(entry)
         if pte & VALID:
-            if not is_table(pte, level):
+            if pte & RWX:
                 break  # a huge page over the whole range
             table = (pte & PPN_MASK) << 2
             level -= 1

@@ -16,7 +16,7 @@ from kernel.mm.frame.allocator import FrameAllocOptions
 from kernel.mm.paging import ENTRIES
 
 from .config import LOCK, NR_CHILDREN, STRAY, PageTableConfig
-from .pte import PPN_MASK, RWX, SHIFT, VALID, is_table, table_pte
+from .pte import PPN_MASK, RWX, SHIFT, VALID, table_pte
 
 if TYPE_CHECKING:
     from kernel.mm.context import Mm
@@ -112,14 +112,15 @@ def drop_children(mm: Mm, node: int, config: type[PageTableConfig], level: int) 
     indices = config.ROOT_INDICES if level == mm.paging.levels else range(ENTRIES)
     first = indices.start
     column = port.load_column(node + first * 8, len(indices))
-    present = np.flatnonzero(column & np.uint64(VALID)).tolist()
-    words = column.tolist()
-    for done, i in enumerate(present):
-        pte = words[i]
-        if is_table(pte, level) or config.is_tracked(pte):
-            try:
-                slots.drop_holder((pte & PPN_MASK) << 2)
-            except BaseException:
-                port.store_column(node + first * 8, 0, i)
-                port.store_sized(slots.base + (node >> 6) + NR_CHILDREN, 2, len(present) - done)
-                raise
+    present = (column & np.uint64(VALID)) != 0
+    holding = config.tracked_in(column)
+    if level > 1:
+        holding |= (column & np.uint64(VALID | RWX)) == VALID
+    held = ((column & np.uint64(PPN_MASK)) << np.uint64(2))[holding].tolist()
+    for i, paddr in zip(np.flatnonzero(holding).tolist(), held, strict=True):
+        try:
+            slots.drop_holder(paddr)
+        except BaseException:
+            port.store_column(node + first * 8, 0, i)
+            port.store_sized(slots.base + (node >> 6) + NR_CHILDREN, 2, int(np.count_nonzero(present[i:])))
+            raise

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from kernel.errors import CorruptionError, KernelPanic
 from kernel.mm.frame.handle import Handle
 from kernel.mm.paging import ENTRIES, ROOT_KERNEL_FIRST
@@ -12,7 +14,7 @@ from . import node
 from .config import KernelPtConfig, PageTableConfig, UserPtConfig
 from .cursor import Cursor, checked_range
 from .cursor_mut import CursorMut
-from .pte import PPN_MASK, PROPERTY_MASK, SHIFT, SIZE, VALID, PageProperty, is_table, property_of
+from .pte import PPN_MASK, PROPERTY_MASK, RWX, SHIFT, SIZE, VALID, PageProperty, is_table, property_of
 
 if TYPE_CHECKING:
     from kernel.mm.context import Mm
@@ -66,7 +68,7 @@ class PageTable(Handle):
         table.spin = self.spin
         half, offset = ENTRIES - ROOT_KERNEL_FIRST, ROOT_KERNEL_FIRST * 8
         shared = mm.port.load_column(self._root + offset, half)
-        if not all(is_table(int(pte), mm.paging.levels) for pte in shared):
+        if not ((shared & np.uint64(VALID | RWX)) == VALID).all():
             table.drop()
             raise KernelPanic("The kernel page table doesn't contain shared nodes")
         mm.port.store_column(table._root + offset, shared, half)

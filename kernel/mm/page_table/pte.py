@@ -94,7 +94,8 @@ class PageProperty:
     @classmethod
     def new_user(cls, flags: PageFlags, cache: CachePolicy = CachePolicy.WRITEBACK) -> PageProperty:
         """A page that user mode can reach."""
-        return cls(flags, cache, PrivilegedPageFlags.USER)
+        return _user_property(int(flags)) if cache is CachePolicy.WRITEBACK else cls(flags, cache,
+                                                                                     PrivilegedPageFlags.USER)
 
     @classmethod
     def new_kernel(cls, flags: PageFlags, cache: CachePolicy = CachePolicy.WRITEBACK) -> PageProperty:
@@ -112,6 +113,11 @@ class PageProperty:
     def with_cache(self, cache: CachePolicy) -> PageProperty:
         """The same with another cache policy."""
         return replace(self, cache=cache)
+
+
+@cache
+def _user_property(flags: int) -> PageProperty:
+    return PageProperty(PageFlags(flags), CachePolicy.WRITEBACK, PrivilegedPageFlags.USER)
 
 
 @cache

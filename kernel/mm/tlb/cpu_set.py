@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from kernel.mm.page_table.config import UserPtConfig
 from kernel.mm.port import MemoryPort
+
+if TYPE_CHECKING:
+    from kernel.mm.context import Mm
 
 
 class AtomicCpuSet:
@@ -12,6 +18,11 @@ class AtomicCpuSet:
 
     def __init__(self, port: MemoryPort, address: int) -> None:
         self._port, self._address = port, address
+
+    @classmethod
+    def of_root(cls, mm: Mm, root: int) -> AtomicCpuSet:
+        """The CPUs that the address space whose root is at physical `root` is active on."""
+        return cls(mm.port, mm.slots.base + (root >> 6) + UserPtConfig.cpus.offset)
 
     def load(self) -> int:
         """The set as a bit mask."""

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from kernel.errors import AccessDenied, InvalidArgs, KernelPanic, MetaTypeError, PageTableError
 from kernel.mm.frame.frame import Frame, FrameRef, UFrame
 from kernel.mm.frame.handle import Handle
+from kernel.mm.frame.meta import VTABLE
 from kernel.mm.frame.meta_type import AnyUFrameMeta
 from kernel.mm.io_mem import IoMem
 from kernel.mm.page_table import cursor as pt
 from kernel.mm.page_table.cursor_mut import CursorMut as PtCursorMut
 from kernel.mm.page_table.items import MappedItemRef, Untracked
 from kernel.mm.page_table.pte import CachePolicy, PageFlags, PageProperty
+from kernel.mm.page_table.sharing import map_row, share
 from kernel.mm.paging import PAGE_SIZE
-from kernel.mm.tlb.flusher import TlbFlusher
+from kernel.mm.tlb.cpu_set import AtomicCpuSet
+from kernel.mm.tlb.flusher import ALL, FLUSH_ALL_PAGES_THRESHOLD, TlbFlusher
 from kernel.mm.tlb.unmap import unmap_range
 
 from .iomem_list import IoMemList
@@ -95,6 +98,13 @@ class Cursor(Handle):
         """
         return self._cursor.find_next(length)
 
+    def absent(self, length: int) -> list[range]:
+        """Where nothing is mapped within the next `length` bytes, ascending; the cursor stays where it is.
+
+        KernelPanic if `length` is not a multiple of 4096 or goes beyond the range.
+        """
+        return self._cursor.absent(length)
+
     def jump(self, va: int) -> None:
         """Move to `va`. AccessDenied outside of the range, KernelPanic if it is not page-aligned."""
         try:
@@ -109,7 +119,7 @@ class CursorMut(Cursor):
     What it unmaps it keeps until the TLBs are flushed: until `flusher.sync_tlb_flush()`, or its own end.
     """
 
-    __slots__ = ("_changes", "_flusher", "_iomems", "_map")
+    __slots__ = ("_changes", "_flusher", "_map", "_root")
 
     _changes: PtCursorMut
 
@@ -122,18 +132,21 @@ class CursorMut(Cursor):
             raise AccessDenied(str(error)) from error
         self._held = True
         self._map = self._changes.map
-        self._flusher = TlbFlusher(self._mm, space.cpus.load)
-        self._iomems = IoMemList.of_root(self._mm, space.root_paddr)
+        self._root = self._changes.root_paddr
+        self._flusher: TlbFlusher | None = None
 
     def _release(self) -> None:
         # The flusher first: it reads the space's CPU set, which lives as long as the cursor holds the root.
-        if self._flusher.held:
+        if self._flusher is not None and self._flusher.held:
             self._flusher.drop()
         self._cursor.drop()
 
     @property
     def flusher(self) -> TlbFlusher:
         """The cursor's TLB flusher."""
+        if self._flusher is None:
+            self._check()
+            self._flusher = TlbFlusher(self._mm, AtomicCpuSet.of_root(self._mm, self._root).load)
         return self._flusher
 
     def map(self, frame: UFrame, prop: PageProperty) -> None:
@@ -145,6 +158,41 @@ class CursorMut(Cursor):
         if isinstance(frame, Frame) and not issubclass(frame._type, AnyUFrameMeta):
             raise MetaTypeError(f"{frame} is typed: user space may map untyped frames only")
         self._map(frame, prop)
+
+    def map_held(self, frames: Sequence[int], prop: PageProperty) -> None:
+        """Map frames, at the cursor and behind it, in a row within one table (2 MiB), and move behind them.
+
+        They are given by physical address, with a count on each, which the mappings take over; after an error all are
+        given up. MetaTypeError if one is typed, KernelPanic beyond the range or if something is mapped there, NoMemory.
+        """
+        mm = self._mm
+        try:
+            self._check()
+            for vtable in {mm.port.load(mm.slots.slot(paddr) + VTABLE) for paddr in frames}:
+                if not issubclass(kind := mm.types.kind(vtable), AnyUFrameMeta):
+                    raise MetaTypeError(f"{kind.type_name()} is typed: user space may map untyped frames only")
+            map_row(self._changes, frames, prop)
+        except BaseException:
+            for paddr in frames:
+                mm.slots.drop_holder(paddr)
+            raise
+
+    def share(self, other: CursorMut, length: int, *, copy_on_write: bool) -> int:
+        """Map the frames of the next `length` bytes in another space, at the same addresses; how many pages.
+
+        Both cursors end behind the bytes. `copy_on_write` takes W from both spaces' pages; A and D are not set in
+        the other's. I/O memory is left out. The flush of what lost W is issued, not dispatched. KernelPanic if
+        `length` is not a multiple of 4096 or goes beyond one of the ranges, or if the other space maps one of the
+        pages; FrameMisuse for another kernel's space. NoMemory: what was mapped until then stays.
+        """
+        self._check()
+        other._check()
+        pages = 0
+        for run in share(self._changes, other._changes, length, copy_on_write=copy_on_write):
+            pages += run.pages
+            if run.weakened:
+                self.flusher.push(run.va, run.pages if run.pages < FLUSH_ALL_PAGES_THRESHOLD else ALL)
+        return pages
 
     def map_iomem(self, io_mem: IoMem, prop: PageProperty, length: int, offset: int) -> None:
         """Map `length` bytes of `io_mem` from `offset` on, and move behind them; the space remembers `io_mem`.
@@ -163,18 +211,19 @@ class CursorMut(Cursor):
         if (io_mem.paddr | io_mem.size) & PAGE_SIZE - 1:
             raise InvalidArgs(f"I/O memory of {io_mem.size:#x} bytes at {io_mem.paddr:#x} is not of whole pages")
         self._check()
-        added = self._iomems.add(io_mem)
+        iomems = IoMemList.of_root(self._mm, self._root)
+        added = iomems.add(io_mem)
         try:
             self._changes.map_range(io_mem.paddr + offset, length, prop, 1)
         except BaseException:
             if added:
-                self._iomems.remove_last()
+                iomems.remove_last()
             raise
 
     def find_iomem_by_paddr(self, paddr: int) -> tuple[IoMem, int] | None:
         """The I/O memory mapped at some time that has physical `paddr`, and the offset in it; None if there is none."""
         self._check()
-        for io_mem in self._iomems:
+        for io_mem in IoMemList.of_root(self._mm, self._root):
             if io_mem.paddr <= paddr < io_mem.paddr + io_mem.size:
                 return io_mem, paddr - io_mem.paddr
         return None
@@ -187,9 +236,9 @@ class CursorMut(Cursor):
         """
         self._check()
         try:
-            return unmap_range(self._changes, length, self._flusher)
+            return unmap_range(self._changes, length, self.flusher)
         finally:
-            self._flusher.dispatch_tlb_flush()
+            self.flusher.dispatch_tlb_flush()
 
     def protect_next(self, length: int, op: UserProtectOp) -> range | None:
         """Give the next mapped page within `length` bytes new flags and cache policy, and move behind it.

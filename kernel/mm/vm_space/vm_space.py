@@ -17,7 +17,6 @@ from kernel.mm.frame.handle import Handle
 from kernel.mm.io.reader import FallibleVmReader
 from kernel.mm.io.window import UserWindow
 from kernel.mm.io.writer import FallibleVmWriter
-from kernel.mm.page_table.config import UserPtConfig
 from kernel.mm.page_table.page_table import SATP_MODE_SHIFT, SATP_PPN, PageTable
 from kernel.mm.tlb.cpu_set import AtomicCpuSet
 
@@ -84,7 +83,7 @@ class VmSpace(Handle):
     @property
     def cpus(self) -> AtomicCpuSet:
         """The CPUs that the space is active on."""
-        return cpus_of(self._mm, self.root_paddr)
+        return AtomicCpuSet.of_root(self._mm, self.root_paddr)
 
     @property
     def iomems(self) -> IoMemList:
@@ -107,8 +106,9 @@ class VmSpace(Handle):
 
     def activate(self) -> None:
         """Make this CPU translate by this space; nothing if it does already."""
-        self._check()
-        _switch(self._mm, self._pt, self._pt.root_paddr)
+        if not self._held:
+            self._gone()
+        _switch(self._mm, self._pt, self._pt._root)
 
     @property
     def is_active(self) -> bool:
@@ -131,19 +131,20 @@ class VmSpace(Handle):
 
         AccessDenied unless the space is active on this CPU and the bytes are in user space.
         """
-        return FallibleVmReader.from_user_space(self._window(vaddr, length), vaddr, length, self._check)
+        return FallibleVmReader.from_user_space(self.window(vaddr, length), vaddr, length, self._check)
 
     def writer(self, vaddr: int, length: int) -> FallibleVmWriter:
         """Writes `length` bytes at user address `vaddr`; AccessDenied as for `reader`."""
-        return FallibleVmWriter.from_user_space(self._window(vaddr, length), vaddr, length, self._check)
+        return FallibleVmWriter.from_user_space(self.window(vaddr, length), vaddr, length, self._check)
 
     def reader_writer(self, vaddr: int, length: int) -> tuple[FallibleVmReader, FallibleVmWriter]:
         """Both, for the same bytes; AccessDenied as for `reader`."""
-        window = self._window(vaddr, length)
+        window = self.window(vaddr, length)
         return (FallibleVmReader.from_user_space(window, vaddr, length, self._check),
                 FallibleVmWriter.from_user_space(window, vaddr, length, self._check))
 
-    def _window(self, vaddr: int, length: int) -> UserWindow:
+    def window(self, vaddr: int, length: int) -> UserWindow:
+        """What `reader` and `writer` look through, for whoever copies page by page; AccessDenied as for them."""
         if not self.is_active:
             raise AccessDenied(f"{self} is not active on CPU {self._mm.cpu}")
         end = self._mm.paging.max_user_vaddr
@@ -154,7 +155,7 @@ class VmSpace(Handle):
 
 def cpus_of(mm: Mm, root: int) -> AtomicCpuSet:
     """The CPUs that the space with the root at physical `root` is active on."""
-    return AtomicCpuSet(mm.port, mm.slots.base + (root >> 6) + UserPtConfig.cpus.offset)
+    return AtomicCpuSet.of_root(mm, root)
 
 
 def activated_vm_space(mm: Mm, cpu: int | None = None) -> int:
@@ -169,7 +170,8 @@ def deactivate(mm: Mm) -> None:
 
 def _switch(mm: Mm, table: PageTable, root: int) -> None:
     """Translate by `table`; `root` is the new space's, 0 for the kernel's alone."""
-    cpu, word = mm.cpu, _active_word(mm, mm.cpu)
+    cpu = mm.cpu
+    word = mm.cpu_locals.base(cpu) + mm.statics.local_area("vm_space", 8)
     last = mm.port.load(word)
     if last == root:
         return

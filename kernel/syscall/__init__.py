@@ -1,0 +1,1 @@
+"""System calls: Linux's, by RISC-V's numbers (asm-generic/unistd.h)."""

@@ -80,6 +80,11 @@ class Console:
     # --- input --------------------------------------------------------------------------------------
 
     @property
+    def source(self) -> int:
+        """The descriptor that input comes from."""
+        return self._in
+
+    @property
     def poll(self) -> Callable[[int], bytes | None] | None:
         """What `Machine.run` asks for input; None when all of it is known, and the run deterministic."""
         return None if self._ended else self._poll

@@ -10,22 +10,32 @@ import typer
 
 from hartwell import __version__
 
-from . import boot, buddyinfo, dts, frames, images, info, kernel, memmap, pagetable, profiles, slabinfo, stats
+from . import (
+    boot, buddyinfo, debug, diff, dts, explain_boot, frames, images, info, kernel, memmap, pagetable, profiles,
+    programs, slabinfo, stats,
+)
+from . import run as run_program
 from .status import BROKEN_PIPE, INTERNAL, INTERRUPTED, USAGE, CommandError, debugging, fail, fail_internally
 
 KERNEL = "Hartwell's kernel"
 app = typer.Typer(name="hartwell", rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
 app.command("boot")(boot.boot)
+app.command("debug")(debug.debug)
+app.command("explain-boot")(explain_boot.explain_boot)
 app.command("stats")(stats.stats)
 app.command("profiles")(profiles.profiles)
 app.command("images")(images.images)
 app.command("info")(info.info)
 app.command("dts")(dts.dts)
+# What stands behind the program is its own, dashes or not.
+app.command("run", rich_help_panel=KERNEL, context_settings={"allow_interspersed_args": False})(run_program.run)
+app.command("programs", rich_help_panel=KERNEL)(programs.programs)
 app.command("memmap", rich_help_panel=KERNEL)(memmap.memmap)
 app.command("buddyinfo", rich_help_panel=KERNEL)(buddyinfo.buddyinfo)
 app.command("slabinfo", rich_help_panel=KERNEL)(slabinfo.slabinfo)
 app.command("frames", rich_help_panel=KERNEL)(frames.frames)
 app.command("pagetable", rich_help_panel=KERNEL)(pagetable.pagetable)
+app.command("diff", rich_help_panel=KERNEL)(diff.diff)
 app.add_typer(kernel.app, rich_help_panel=KERNEL)
 
 # typer has carried its own click since 0.26; the base classes are the same in both.
@@ -51,6 +61,7 @@ def hartwell(
 
     [b]hartwell boot[/b]         boots Hartwell's own kernel; the commands below look at its memory.
     [b]hartwell boot hello[/b]   boots a test image; [b]hartwell images[/b] lists them all.
+    [b]hartwell debug hello[/b]  steps through it, forwards and backwards.
     """
     if context.invoked_subcommand is None:
         print(context.get_help())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import kernel_boot, saving
+from . import gdb, kernel_boot, saving
 from .kernel_boot import Limits, our_kernel
 from .options import (
     MACHINE, WHAT, WHEN, Append, Bios, Harts, ImageOrKernel, Initrd, MaxInsns, Memory, Mmu, Timeout, Timing,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from emulator.timing.profile import Profile
     from hartwell.console import Console
 
-SHOW, KEEP = "What to show", "Save and continue"
+SHOW, KEEP, DEBUG = "What to show", "Save and continue", "Debug"
 DEFAULT_LIMIT = 10**12
 """Instructions after which any run ends: some half an hour of a guest that never idles."""
 
@@ -59,7 +59,7 @@ def boot(
         "--no-reboot", rich_help_panel=WHEN, help="Stop when the guest asks for a reset.")] = False,
     trace: Annotated[str | None, typer.Option(
         "--trace", metavar="KINDS", rich_help_panel=SHOW,
-        help="Show insns, traps, mmio or csr (writes); several with commas, or all.")] = None,
+        help="Show insns, traps, mmio, csr (writes) or xret (mret and sret); several with commas, or all.")] = None,
     trace_file: Annotated[str | None, typer.Option(
         "--trace-file", metavar="FILE", rich_help_panel=SHOW, show_default="stderr",
         help="Where the trace goes.")] = None,
@@ -80,6 +80,12 @@ def boot(
         "--load", metavar="FILE", rich_help_panel=KEEP,
         help="Go on from a snapshot, instead of booting. With the same --disk options, and none that say what the "
              "machine is like.")] = None,
+    gdb_at: Annotated[str | None, typer.Option(
+        "--gdb", metavar="[HOST:]PORT", rich_help_panel=DEBUG,
+        help="Serve GDB and LLDB there (port 0: any), forwards and backwards. HOST is 127.0.0.1 unless given.")] = None,
+    wait: Annotated[bool, typer.Option(
+        "-S", "--wait", rich_help_panel=DEBUG,
+        help="Hold the machine at its reset vector until a debugger lets it run.")] = False,
     as_json: Annotated[bool, typer.Option(
         "--json", rich_help_panel=SHOW,
         help="At the end, one JSON object on stdout instead of the console: the same for every run of the same "
@@ -105,6 +111,7 @@ def boot(
       hartwell boot Image --initrd root.cpio.gz --append console=ttyS0 -m 512M
       hartwell boot timer --max-insns 4M --save now.snap
       hartwell boot --load now.snap            … goes on from there, as if it had not stopped
+      hartwell boot hello --gdb 1234 -S        wait at the reset vector for gdb-multiarch
 
     \b
     [b]Exit code[/b]
@@ -114,6 +121,9 @@ def boot(
       3  watchdog: a limit was reached       130  Ctrl-C (Ctrl-A x ends with 0)
     """
     traced = parse(trace, trace_file, trace_range)
+    debugged = gdb.parse(gdb_at, wait)
+    if debugged is not None and traced is not None:
+        raise CommandError("--trace and --gdb: a trace is of a run that only goes forwards; give one of them")
     seconds = parse_seconds(timeout, "--timeout")
     limit = parse_count(max_insns, "--max-insns") if max_insns is not None else None
     profile = load_timing(timing)
@@ -140,8 +150,12 @@ def boot(
         machine = load_machine(board, profile, software, initrd, append, dtb)
     machine.reboot = not no_reboot
     try:
-        run = kernel_boot.run if ours else run_image
-        done = run(machine, software, Limits(limit, seconds), traced, attached=not as_json)
+        limits = Limits(limit, seconds)
+        if debugged is not None:
+            done = gdb.run(machine, software, limits, debugged, ours=ours, attached=not as_json)
+        else:
+            run = kernel_boot.run if ours else run_image
+            done = run(machine, software, limits, traced, attached=not as_json)
         show(machine, done, stats, as_json)
         if save is not None:
             saving.save(machine, save, done.stop)

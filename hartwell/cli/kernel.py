@@ -9,7 +9,6 @@ import typer
 from .kernel_cost import cost
 from .kernels import STATE, AsJson, RamFile, opened
 from .options import Harts, Memory, Mmu
-from .pagetable import mapping_as_dict, pages
 
 if TYPE_CHECKING:
     from kernel.osdk.frame_allocator.buddy_demo import State
@@ -35,35 +34,17 @@ def layout(
       hartwell kernel layout --mmu sv39    the same under Sv39
       hartwell kernel layout --json
     """
-    from hartwell.views.table import print_json, print_table
-    from kernel.boot.figures import amount
+    from hartwell.views.kernel_layout import as_dict, lines
+    from hartwell.views.table import print_json, print_lines
     from kernel.picture import read_areas, read_layout
 
     with opened(ram, memory, smp, mmu) as kernel:
         mm = kernel.mm
         parts, areas = read_layout(mm), read_areas(mm)
-    if as_json:
-        print_json({
-            "paging": mm.paging.name,
-            "parts": [{"name": part.name, "start": f"{part.start:#x}", "end": f"{part.end:#x}", "size": part.size,
-                       "mapped": part.mapped, "mappings": [mapping_as_dict(each) for each in part.mappings]}
-                      for part in parts],
-            "areas": [{"start": f"{area.start:#x}", "end": f"{area.end:#x}", "size": area.size, "mapped": area.mapped}
-                      for area in areas]})
-        return
-    rows = []
-    for part in parts:
-        mapped = amount(part.mapped) if part.mapped else "-"
-        rows.append((f"{part.start:016x}-{part.end - 1:016x}", part.name, amount(part.size), mapped, "", "", ""))
-        rows += [(f"  {each.start:016x}-{each.end - 1:016x}", f"  -> {each.paddr:#x}", "", amount(each.size),
-                  each.rights, "counted" if each.tracked else "", pages(each.pages)) for each in part.mappings]
-    print(f"{mm.paging.name}, {mm.paging.levels} levels of tables, {mm.paging.width}-bit addresses; "
-          f"root {mm.kspace.root_paddr:#x}\n")
-    print_table(("virtual", "part", "size", "mapped", "rights", "held", "pages"), rows, left=2)
-    if areas:
-        print()
-        print_table(("KVirtArea", "size", "mapped"), [
-            (f"{area.start:016x}-{area.end - 1:016x}", amount(area.size), amount(area.mapped)) for area in areas])
+        if as_json:
+            print_json(as_dict(mm.paging, parts, areas))
+        else:
+            print_lines(lines(mm, parts, areas))
 
 
 @app.command("demo-buddy")

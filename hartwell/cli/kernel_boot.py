@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,37 +40,60 @@ def our_kernel(bios: str | None) -> Software:
     return Software(load_firmware(bios), kernel_image(), None)
 
 
-def run(machine: Machine, software: Software, limits: Limits, traced: TraceOptions | None, *, attached: bool) -> Run:
-    """Boot the kernel that is loaded in `machine`, if it is `attached` with its console on stdout."""
+def run(machine: Machine, software: Software, limits: Limits, traced: TraceOptions | None, *, attached: bool,
+        watch: Callable[[StageReport], None] | None = None) -> Run:
+    """Boot the kernel that is loaded in `machine`, if it is `attached` with its console on stdout.
+
+    `watch` is called after each stage.
+    """
     from emulator.errors import EmulatorError
-    from kernel import Kernel
     from kernel.errors import KernelError
 
-    machine.on_output = _write if attached else None
+    machine.on_output = write if attached else None
     stages: list[StageReport] = []
     kernel: Kernel | None = None
+    error: BaseException | None = None
     started = time.monotonic()
+    with tracing(machine, software, traced):
+        try:
+            kernel = start(machine, limits, started, stages, watch)
+        except (_LimitError, KernelError, EmulatorError) as why:
+            error = why
+    machine.drain_console()
+    took = time.monotonic() - started
+    result = judge(kernel, error, stages)
+    say(result.message)
+    return Run(None, result, took, tuple(stages))
+
+
+def start(machine: Machine, limits: Limits, started: float, stages: list[StageReport],
+          watch: Callable[[StageReport], None] | None = None) -> Kernel:
+    """Boot the kernel that is loaded in `machine`; what each stage reports goes to `stages`, and to `watch`."""
+    from kernel import Kernel
 
     def on_stage(report: StageReport) -> None:
         stages.append(report)
+        if watch is not None:
+            watch(report)
         _check(limits, machine, started, report)
 
-    with tracing(machine, software, traced):
-        try:
-            kernel = Kernel.start(machine, on_stage=on_stage)
-            result = Outcome("ready", 0, _summary(kernel))
-        except _LimitError as reached:
-            result = Outcome("watchdog", WATCHDOG, str(reached))
-        except KernelError as why:
-            after = f" (after the stage {stages[-1].name})" if stages else ""
-            result = Outcome("failed", INTERNAL, f"error: {why}{after}")
-        except EmulatorError:
-            machine.drain_console()
-            raise
-    machine.drain_console()
-    took = time.monotonic() - started
-    say(result.message)
-    return Run(None, result, took, tuple(stages))
+    return Kernel.start(machine, on_stage=on_stage)
+
+
+def judge(kernel: object, error: BaseException | None, stages: Sequence[StageReport]) -> Outcome:
+    """How the boot ended: with a `kernel`, or an `error`, which is raised if it is no failure of a boot."""
+    from kernel import Kernel
+    from kernel.errors import KernelError
+
+    if isinstance(kernel, Kernel):
+        return Outcome("ready", 0, _summary(kernel))
+    if isinstance(error, _LimitError):
+        return Outcome("watchdog", WATCHDOG, str(error))
+    if isinstance(error, KernelError):
+        after = f" (after the stage {stages[-1].name})" if stages else ""
+        return Outcome("failed", INTERNAL, f"error: {error}{after}")
+    assert error is not None
+    raise error
 
 
 def _check(limits: Limits, machine: Machine, started: float, report: StageReport) -> None:
@@ -92,7 +116,8 @@ def _summary(kernel: Kernel) -> str:
             f"{amount(sum(bank.size for bank in machine.board.banks))} free, {machine.instructions:,} instructions")
 
 
-def _write(data: bytes) -> None:
+def write(data: bytes) -> None:
+    """To standard output, at once."""
     import os
 
     view = memoryview(data)

@@ -14,6 +14,7 @@ from .status import CommandError, say
 if TYPE_CHECKING:
     from emulator.timing.profile import Profile
     from kernel import Kernel
+    from kernel.mm import Mm
 
 STATE = "What to look at"
 
@@ -26,8 +27,10 @@ AsJson = Annotated[bool, typer.Option(
 
 @contextmanager
 def opened(ram: str | None, memory: str | None, smp: int | None, mmu: str | None,
-           timing: Profile | None = None) -> Iterator[Kernel]:
+           timing: Profile | None = None, track: bool = False) -> Iterator[Kernel]:
     """The kernel that the options name, for the length of a `with` block; a fresh boot has `timing`.
+
+    With `track` that is recorded by a Tracker, `mm.operations`.
 
     CommandError for a file that has no kernel in its memory, or a damaged one, and for contradictory options.
     """
@@ -35,11 +38,12 @@ def opened(ram: str | None, memory: str | None, smp: int | None, mmu: str | None
     from kernel.errors import KernelError
 
     if ram is None:
-        from kernel import Kernel
+        from kernel import Choices, Kernel
+        from kernel.track import Tracker
 
         machine = Machine(make_board(smp, memory, mmu), timing, notice=say)
         try:
-            yield Kernel.boot(machine)
+            yield Kernel.boot(machine, Choices(operations=Tracker(machine) if track else None))
         finally:
             machine.close()
         return
@@ -54,6 +58,36 @@ def opened(ram: str | None, memory: str | None, smp: int | None, mmu: str | None
         yield Kernel.attach(machine)
     except KernelError as why:
         raise CommandError(f"{ram}: {why}") from why
+    finally:
+        machine.close()
+
+
+@contextmanager
+def saved_memory(path: str) -> Iterator[Mm]:
+    """The memory manager in a file with RAM or a snapshot, for the length of a `with` block; nothing can run in it.
+
+    InputFileError or CommandError for a file that is neither, has no kernel in it, or a damaged one.
+    """
+    from emulator import ramdump
+    from emulator.errors import SnapshotError
+    from emulator.snapshot import Snapshot
+    from emulator.snapshotfile import FORMAT
+    from kernel.attaching import find_memory
+    from kernel.errors import KernelError
+
+    try:
+        with open(path, "rb") as file:
+            snapshot = file.read(len(FORMAT.magic)) == FORMAT.magic
+    except OSError:
+        snapshot = False  # the other's error says what is wrong
+    try:
+        machine = Snapshot.load(path).machine(notice=say) if snapshot else ramdump.load(path)
+    except SnapshotError as why:
+        raise CommandError(str(why) if path in str(why) else f"{path}: {why}") from why
+    try:
+        yield find_memory(machine.bus)
+    except KernelError as why:
+        raise CommandError(f"{path}: {why}") from why
     finally:
         machine.close()
 

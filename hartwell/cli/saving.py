@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from emulator.stop import Stop
 
 
-def continued(path: str, given: Mapping[str, object], disks: Sequence[Disk]) -> Machine:
+def continued(path: str, given: Mapping[str, object], disks: Sequence[Disk], *, to_look: bool = False) -> Machine:
     """A machine that goes on where the snapshot in the file `path` was taken.
 
     `given` are the options that say what a new machine is like, and their values. CommandError if there
-    is one, or if the snapshot is not for the command line; InputFileError or SnapshotError for a bad file.
+    is one, or if the snapshot is of a kernel that cannot go on, unless it is only `to_look` at it;
+    InputFileError or SnapshotError for a bad file.
     """
     for option, value in given.items():
         if value not in (None, ""):
@@ -29,7 +30,7 @@ def continued(path: str, given: Mapping[str, object], disks: Sequence[Disk]) -> 
     from emulator.snapshot import Snapshot
 
     snapshot = Snapshot.load(path)
-    if snapshot.host_calls:
+    if snapshot.host_calls and not to_look:
         raise CommandError(f"--load {path}: Hartwell's own kernel is in it, which does nothing without Python: "
                            "Machine.restore and Kernel.attach go on with it")
     try:

@@ -27,6 +27,11 @@ class Software:
     kernel: Image | None
     listed: TestImage | None
 
+    @property
+    def images(self) -> list[Image]:
+        """Those that there are, from the lowest on."""
+        return [each for each in (self.firmware, self.kernel) if each is not None]
+
 
 def choose(image: str | None, kernel: str | None, bios: str | None) -> Software:
     """What IMAGE, --kernel and --bios name. CommandError, InputFileError or ImageError says what is wrong."""

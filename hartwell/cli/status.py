@@ -70,6 +70,12 @@ def say(text: str) -> None:
         os.write(2, f"hartwell: {line}\n".encode("utf-8", "backslashreplace"))
 
 
+def show_command(line: str) -> None:
+    """A command for the user to copy: a line of its own on stderr."""
+    with suppress(OSError):
+        os.write(2, f"  {line}\n".encode("utf-8", "backslashreplace"))
+
+
 def fail(text: str, code: int) -> int:
     """Say what went wrong; `code`, for the caller to exit with."""
     say(f"error: {text}")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from emulator.loader.symbols import SymbolTable
     from emulator.machine import Machine
 
-KINDS = ("insns", "traps", "mmio", "csr")
+KINDS = ("insns", "traps", "mmio", "csr", "xret")
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,9 @@ def tracing(machine: Machine, software: Software, options: TraceOptions | None) 
         yield
         return
     from emulator.trace import TraceKind, Tracer
+    from hartwell.debug.programs import Programs
 
-    symbols = symbols_of(software)
+    symbols = Programs([image for image in (software.firmware, software.kernel) if image is not None]).symbols
     where = parse_range(options.where, symbols) if options.where is not None else None
     try:
         out = sys.stderr if options.file is None else open(options.file, "w", encoding="utf-8")  # noqa: SIM115
@@ -71,16 +72,6 @@ def tracing(machine: Machine, software: Software, options: TraceOptions | None) 
     finally:
         if out is not sys.stderr:
             out.close()
-
-
-def symbols_of(software: Software) -> SymbolTable:
-    """The symbols of firmware and kernel in one table."""
-    from emulator.loader.symbols import SymbolTable
-
-    images = [image for image in (software.firmware, software.kernel) if image is not None]
-    return SymbolTable(
-        [symbol for image in images for symbol in image.symbols],
-        [(part.virtual, part.virtual + part.size) for image in images for part in image.segments])
 
 
 def parse_range(text: str, symbols: SymbolTable) -> Range:

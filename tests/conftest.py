@@ -2,10 +2,13 @@
 
 Tests skip where a tool or a guest is not installed; CI installs everything and sets the variable, so
 that nothing goes untested there unnoticed.
+
+What is there before the first test is kept out of the garbage collector's sight.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Generator
 
@@ -33,3 +36,10 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _refuse(report)
     return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Freeze the 150,000 objects of collection: tests of handles collect garbage, which took 0.1 s each time."""
+    gc.collect()
+    gc.freeze()

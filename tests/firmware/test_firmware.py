@@ -47,7 +47,7 @@ def boot(source: str, harts: int = 1) -> Machine:
 def test_the_firmwares_own_tests_pass(path: Path) -> None:
     made = Machine()
     made.boot(kernel=load(path))
-    stop = made.run(max_insns=400_000_000)
+    stop = made.run(max_insns=1_000_000_000)
     assert stop == Exited(0), made.console[-1000:]
     assert b"PASS" in made.console and b"FAIL" not in made.console
 
@@ -58,7 +58,7 @@ def test_the_firmwares_own_tests_pass(path: Path) -> None:
 def test_the_firmwares_own_tests_pass_on_qemu_with_the_same_output(path: Path) -> None:
     made = Machine()
     made.boot(kernel=load(path))
-    made.run(max_insns=400_000_000)
+    made.run(max_insns=1_000_000_000)
     console, code = qemu.run(qemu.command(bios="none", kernel=path))
     assert code == 0
     assert verdicts(console) == verdicts(made.console)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from .forkserver import ROOT, ForkServer
+
 COMMAND = [sys.executable, "-m", "hartwell"]
 
 
@@ -49,8 +52,16 @@ def native_code_is_compiled() -> None:
     Machine(timing=load_profile("rocket")).close()
 
 
+@pytest.fixture(scope="session")
+def forks() -> Iterator[ForkServer]:
+    """Where commands come from that need no new Python."""
+    server = ForkServer(environment())
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def hartwell(tmp_path: Path) -> Hartwell:
+def fresh(tmp_path: Path) -> Hartwell:
     """Runs the command in an empty folder; `stdin` is bytes for a pipe, or nothing for /dev/null."""
 
     def run(*arguments: str | Path, stdin: bytes | None = None, timeout: float = 60,
@@ -59,6 +70,31 @@ def hartwell(tmp_path: Path) -> Hartwell:
         done = subprocess.run([*COMMAND, *map(str, arguments)], cwd=tmp_path, env=environment(env), timeout=timeout,
                               capture_output=True, check=False, **source)  # type: ignore[call-overload]
         return Result(done.returncode, done.stdout.decode("utf-8", "backslashreplace"), done.stderr.decode())
+
+    return run
+
+
+@pytest.fixture
+def hartwell(forks: ForkServer, fresh: Hartwell, tmp_path: Path) -> Hartwell:
+    """The same as `fresh`, from a fork where that is the same: without an environment or input of its own."""
+
+    def run(*arguments: str | Path, stdin: bytes | None = None, timeout: float = 60,
+            env: Mapping[str, str] | None = None) -> Result:
+        if env is not None or stdin is not None:
+            return fresh(*arguments, stdin=stdin, timeout=timeout, env=env)
+        with TemporaryFile() as out, TemporaryFile() as err, open(os.devnull, "rb") as null:
+            streams = null.fileno(), out.fileno(), err.fileno()
+            with forks.run([*map(str, arguments)], tmp_path, environment(), streams) as answers:
+                child = int(answers.recv(16))
+                answers.settimeout(timeout)
+                try:
+                    code = int(answers.recv(16))
+                except TimeoutError:
+                    os.kill(child, signal.SIGKILL)
+                    raise
+            for stream in (out, err):
+                stream.seek(0)
+            return Result(code, out.read().decode("utf-8", "backslashreplace"), err.read().decode())
 
     return run
 

@@ -187,8 +187,8 @@ def test_quantum_changes_the_interleaving_and_not_the_console(hartwell: Hartwell
     assert fine["cycles"] != coarse["cycles"]
 
 
-def test_json_is_one_object_and_the_same_in_every_run(hartwell: Hartwell) -> None:
-    first, second = (hartwell("boot", "smp-pingpong", "--json") for _ in range(2))
+def test_json_is_one_object_and_the_same_in_every_run(fresh: Hartwell) -> None:
+    first, second = (fresh("boot", "smp-pingpong", "--json") for _ in range(2))
     assert first == second
     report = json.loads(first.out)
     assert set(report) == {"reason", "message", "exit_code", "guest_code", "instructions", "cycles", "traps", "harts",

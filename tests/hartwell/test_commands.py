@@ -17,12 +17,12 @@ from hartwell import catalogue
 from .conftest import ROOT, Hartwell
 
 
-COMMANDS = ("boot", "stats", "profiles", "images", "info", "dts", "memmap", "buddyinfo", "slabinfo", "frames",
-            "pagetable")
+COMMANDS = ("boot", "debug", "explain-boot", "stats", "profiles", "images", "info", "dts", "memmap", "buddyinfo",
+            "slabinfo", "frames", "pagetable", "diff")
 
 
-def test_version_is_the_packages(hartwell: Hartwell) -> None:
-    assert hartwell("--version").out == f"hartwell {package.__version__}\n"
+def test_version_is_the_packages(fresh: Hartwell) -> None:
+    assert fresh("--version").out == f"hartwell {package.__version__}\n"
 
 
 @pytest.mark.parametrize("arguments", ["", "--help"])
@@ -100,21 +100,21 @@ def test_dtc_compiles_the_text_to_the_binary_without_a_warning(
 
 
 @pytest.mark.parametrize("what", ["'hello'", "'-m', '32M'"], ids=["hello", "our kernel"])
-def test_boot_imports_neither_numba_nor_rich_nor_capstone_nor_timing_profiles(what: str) -> None:
+def test_boot_imports_neither_numba_nor_rich_nor_capstone_nor_pydantic_nor_timing_profiles(what: str) -> None:
     """Each costs more time than booting hello does."""
     code = (f"import sys; sys.argv = ['hartwell', 'boot', {what}]; from hartwell.cli import main; code = main(); "
-            "print([m for m in ('numba', 'rich', 'capstone', 'elftools', 'unicorn', 'emulator.timing.profile') "
-            "if m in sys.modules]); "
+            "print([m for m in ('numba', 'rich', 'capstone', 'elftools', 'pydantic', 'unicorn', "
+            "'emulator.timing.profile') if m in sys.modules]); "
             "sys.exit(code)")
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)  # compiles if need be
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_boot_hello_takes_less_than_a_second_once_compiled(hartwell: Hartwell) -> None:
+def test_boot_hello_takes_less_than_a_second_once_compiled(fresh: Hartwell) -> None:
     def seconds() -> float:
         started = time.monotonic()
-        assert hartwell("boot", "hello").code == 0
+        assert fresh("boot", "hello").code == 0
         return time.monotonic() - started
 
     assert min(seconds() for _ in range(3)) < 1.0

@@ -143,7 +143,10 @@ def test_interrupt_ends_a_run_with_130_and_its_report(tmp_path: Path) -> None:
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=environment()) as process:
         time.sleep(1.5)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        try:
+            out, err = process.communicate(timeout=20)
+        finally:
+            process.kill()  # if it goes on, it does so for hours
     assert process.returncode == 130
     assert err == b"hartwell: ended by the user\n"
     assert json.loads(out)["reason"] == "interrupted"

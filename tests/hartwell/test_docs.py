@@ -2,9 +2,9 @@
 
 A ```console block holds commands, `$ ` in front, each with its output; `...` stands for anything,
 between lines and within one. What a block needs is behind its kind: `cross` the cross compiler, `guest`
-the fetched guests ($GUESTS). A ```pycon block is an interactive Python session, by doctest's rules; those
-of a page are one session, in the folder of its commands. A block with a file's name behind its kind, as
-```asm NAME and ```python NAME, is that file.
+the fetched guests ($GUESTS), `gdb` gdb-multiarch. A ```pycon block is an interactive Python session, by
+doctest's rules; those of a page are one session, in the folder of its commands. A block with a file's name
+behind its kind, as ```asm NAME and ```python NAME, is that file.
 """
 
 from __future__ import annotations
@@ -107,7 +107,9 @@ def complete_tutorial(folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", ["README.md", "docs/tutorial-boot.md", "docs/tutorial-kernel.md", "docs/kernel.md",
-                                  "docs/guests.md", "docs/snapshots.md", "docs/timing.md"])
+                                  "docs/guests.md", "docs/snapshots.md", "docs/timing.md", "docs/explain-boot.md",
+                                  "docs/gdb.md", "docs/debug.md", "docs/tutorial-debug.md", "docs/ramfs.md",
+                                  "docs/programs.md"])
 def test_commands_print_what_the_page_says(page: str, tmp_path: Path) -> None:
     env = prepare(tmp_path)
     text = (ROOT / page).read_text()
@@ -116,6 +118,8 @@ def test_commands_print_what_the_page_says(page: str, tmp_path: Path) -> None:
         missing.add("guest")
     if shutil.which("riscv64-unknown-elf-gcc") is None:
         missing.add("cross")
+    if shutil.which("gdb-multiarch") is None:
+        missing.add("gdb")
     complete_tutorial(tmp_path)
     check(text, tmp_path, env, missing)
     needed = {extra for kind, extra, _ in FENCE.findall(text) if kind == "console"} & missing

@@ -36,8 +36,8 @@ def test_append_and_initrd_reach_the_kernel(hartwell: Hartwell, tmp_path: Path) 
     assert "Module" in done.out
 
 
-def test_json_is_one_object_with_every_stages_figures_and_the_same_in_every_run(hartwell: Hartwell) -> None:
-    first, second = (hartwell("boot", "-m", "32M", "--json") for _ in range(2))
+def test_json_is_one_object_with_every_stages_figures_and_the_same_in_every_run(fresh: Hartwell) -> None:
+    first, second = (fresh("boot", "-m", "32M", "--json") for _ in range(2))
     assert (first.out, first.code) == (second.out, 0)
     report = json.loads(first.out)
     assert (report["reason"], report["exit_code"]) == ("ready", 0)

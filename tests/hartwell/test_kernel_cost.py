@@ -33,8 +33,8 @@ def test_table_has_every_operation_under_the_profile_with_its_error(hartwell: Ha
     assert cold > warm
 
 
-def test_json_is_the_same_every_time_and_colder_is_dearer(hartwell: Hartwell) -> None:
-    one, other = (hartwell("kernel", "cost", "-m", "32M", "--timing", "u74", "--json") for _ in range(2))
+def test_json_is_the_same_every_time_and_colder_is_dearer(fresh: Hartwell) -> None:
+    one, other = (fresh("kernel", "cost", "-m", "32M", "--timing", "u74", "--json") for _ in range(2))
     assert one == other
     told = json.loads(one.out)
     assert (told["profile"], told["accuracy"], told["estimate"]) == ("u74", "uncalibrated", ESTIMATE)

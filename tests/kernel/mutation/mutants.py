@@ -30,7 +30,7 @@ class Group:
     mutants: tuple[Mutant, ...]
     left: int = 40
     histories: int = 9
-    steps: int = 60
+    steps: int = 16
 
 
 def _of(module: str, *changes: tuple[str, str]) -> tuple[Mutant, ...]:
@@ -165,7 +165,7 @@ PAGE_TABLE = (
          ("while self._level < self._guard_level and (va ^ self._va) >> SHIFT[self._level] + 9:", "while False:"),
          ("fits = not va & SIZE[level] - 1 and va + SIZE[level] <= end", "fits = not va & SIZE[level] - 1")),
     *_of("kernel.mm.page_table.node",
-         ("if is_table(pte, level) or config.is_tracked(pte):", "if is_table(pte, level):"),
+         ("holding = config.tracked_in(column)", "holding = np.zeros(len(column), dtype=np.bool_)"),
          ("        port.store_sized(mm.slots.base + (nodes[i] >> 6) + NR_CHILDREN, 2, 1)\n", ""),
          ("        for node in nodes:\n            mm.slots.drop_holder(node)\n        raise", "        raise")),
     *_of("kernel.mm.page_table.locking",

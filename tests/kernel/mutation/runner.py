@@ -24,8 +24,8 @@ from types import ModuleType
 
 from tests.kernel.mutation.mutants import GROUPS, Group, Mutant
 
-SECONDS = 30
-"""After which a history that goes on counts as noticed: it hangs."""
+SECONDS = 15
+"""Of processor time, after which a history that goes on counts as noticed: it hangs."""
 
 
 class MutantLoader(importlib.machinery.SourceFileLoader):
@@ -62,7 +62,7 @@ class MutantFinder(importlib.abc.MetaPathFinder):
 
 def run_histories(group: Group) -> str:
     """How the state machine noticed that something is wrong; "" if it did not."""
-    from tests.kernel.state.machine import StateMachine, Tally
+    from tests.kernel.state.machine import BATCH, WORD, StateMachine, Tally
 
     parts: list[type] = []
     for name in group.parts:
@@ -83,7 +83,7 @@ def run_histories(group: Group) -> str:
             machine = Machine()
             try:
                 for _ in range(group.steps):
-                    machine.operate(rng.randbytes(8 * rng.randint(1, 8)), lambda text: None)
+                    machine.operate(rng.randbytes(WORD * rng.randint(1, BATCH)), lambda text: None)
             except BaseException:
                 machine.kernel.close()
                 raise
@@ -105,7 +105,7 @@ def try_mutant(group: Group, mutant: Mutant | None) -> str:
     if not child:
         answer = "died"
         try:
-            signal.alarm(SECONDS)
+            signal.setitimer(signal.ITIMER_PROF, SECONDS)
             sys.stderr = sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - to the end
             if mutant is not None:
                 sys.meta_path.insert(0, MutantFinder(mutant))

@@ -36,6 +36,7 @@ from kernel.mm import (
 )
 from kernel.mm.fields import u64
 from kernel.mm.frame.handle import Handle
+from kernel.mm.frame.meta import Kind
 from kernel.mm.frame.meta_type import Link
 
 from tests.kernel.state.part import Draw, Operation, Part, refused
@@ -534,7 +535,10 @@ class FramesPart(Part):
 
     def misuse(self, draw: Draw) -> None:
         """Frees and claims of what is not the caller's are refused by name."""
-        paddr = self._address(draw)
+        paddr, slots = self._address(draw), self.mm.slots
+        if (slots.first_paddr <= paddr < slots.max_paddr and not paddr % PAGE_SIZE
+                and slots.state(paddr).kind is Kind.TAKEN):
+            return  # another part's, which has not claimed it: that is allowed
         with refused(FrameMisuse):
             self.mm.frame_allocator.dealloc(paddr, draw.pick([PAGE_SIZE, 2 * PAGE_SIZE, 0, -PAGE_SIZE, 1 << 63]))
         with refused(FrameMisuse, InUse, Unique, OutOfBound, NotAligned):

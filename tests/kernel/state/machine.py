@@ -24,9 +24,11 @@ from tests.helpers.kernels import boot
 
 from tests.kernel.state.part import WORD, Draw, Part, free_size
 
-Batches = st.one_of([st.binary(min_size=count * WORD, max_size=count * WORD) for count in range(1, 9)])
-STEPS = 100
-"""Batches to an example; each has 4.5 operations on average."""
+BATCH = 32
+"""Operations in a batch, at most. The check costs as much as ten of them."""
+Batches = st.one_of([st.binary(min_size=count * WORD, max_size=count * WORD) for count in range(1, BATCH + 1)])
+STEPS = 27
+"""Batches to an example; each has 16.5 operations on average."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""200,000 operations on booted kernels, in batches of one to eight, with the whole-state check after each batch.
+"""200,000 operations on booted kernels, in batches of one to thirty-two, with the whole-state check after each batch.
 
 The histories are Hypothesis's, the same ones at every run. At the end of each, everything is given back, and
 all memory must be free in the same blocks as at the start.
@@ -12,7 +12,7 @@ from kernel.mm import SV39, SV48
 from kernel.mm.paging import PagingMode
 from tests.kernel.state.frames import FramesPart
 from tests.kernel.state.heap import HeapPart
-from tests.kernel.state.machine import StateMachine, Tally, run_machine
+from tests.kernel.state.machine import BATCH, StateMachine, Tally, run_machine
 from tests.kernel.state.raw import RawPart
 from tests.kernel.state.tables import TablesPart
 
@@ -48,7 +48,7 @@ def test_everything_is_accounted_for_after_every_batch(name: str, harts: int, le
     tally: Tally = run_machine(Case, EXAMPLES)
     print(f"{name}: {tally}")
     assert tally.operations >= OPERATIONS
-    assert tally.checks >= tally.operations / 8
+    assert tally.checks >= tally.operations / BATCH
     assert (left is None) == (tally.out_of_memory == 0) or name == "heap"
 
 

@@ -16,7 +16,9 @@ TESTS ?=
 run: $(VENV)/run.stamp
 	$(BIN)/hartwell boot $(IMAGE) $(ARGS)
 
+# The tests start hundreds of processes, of which each would compile all modules where bytecode is not kept.
 ## test      set everything up and run all tests (TESTS=tests/hartwell for some, ARGS= for pytest's options)
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS) $(TESTS)
 
@@ -29,7 +31,7 @@ lint: $(VENV)/dev.stamp
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m bench $(ARGS)
 
-## images    build the test images (needs riscv64-unknown-elf-gcc, as the next three)
+## images    build the test images (needs riscv64-unknown-elf-gcc, as the next four)
 images:
 	$(MAKE) -C images
 
@@ -41,8 +43,12 @@ firmware:
 kernel:
 	$(MAKE) -C kernel/text
 
-## programs  build the programs that tests and benchmarks run
+## programs  build the user programs that come along (hartwell programs lists them)
 programs:
+	$(MAKE) -C programs
+
+## measured  build the programs that tests and benchmarks run
+measured:
 	$(MAKE) -C tests/emulator/programs
 	$(MAKE) -C bench/programs
 	$(MAKE) -C bench/timing
@@ -50,7 +56,7 @@ programs:
 ## clean     remove everything that is made here, the environment too (built guest programs stay: they are committed)
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	for d in images firmware kernel/text tests/emulator/programs bench/programs bench/timing; do if [ -f $$d/Makefile ]; then $(MAKE) -C $$d clean; fi; done
+	for d in images programs firmware kernel/text tests/emulator/programs bench/programs bench/timing; do if [ -f $$d/Makefile ]; then $(MAKE) -C $$d clean; fi; done
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ## help      show this
@@ -78,4 +84,4 @@ $(BIN)/pip:
 	@echo "Setting up $(VENV) (once; downloads some 100 MB)"
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-.PHONY: run test lint bench images firmware kernel programs clean help
+.PHONY: run test lint bench images firmware kernel programs measured clean help

@@ -76,6 +76,16 @@ class Job:
         self.results: tuple[int, int] | None = None
 
 
+@dataclass(frozen=True)
+class ServiceState:
+    """What a Service knows of its CPUs (`Service.state`)."""
+
+    users: frozenset[int]
+    asleep: frozenset[int]
+    held: dict[int, tuple[int, int]]
+    trapping: dict[int, int]
+
+
 class Service:
     """The service of the kernel that was loaded into `machine` (`Machine.boot`), or that runs in it.
 
@@ -109,6 +119,16 @@ class Service:
         self._asleep.update(cpu for cpu in self.online if not self.ready(cpu))
         machine.answer_host_calls(True)
         machine.reboot = False
+
+    def state(self) -> ServiceState:
+        """What Python knows of the CPUs now: belongs to a snapshot of the machine. For times when no call is made."""
+        return ServiceState(frozenset(self._users), frozenset(self._asleep), dict(self._held), dict(self._trapping))
+
+    def restore(self, state: ServiceState) -> None:
+        """The machine is again what it was when `state` was taken."""
+        self.jobs.clear()
+        self._users, self._asleep = set(state.users), set(state.asleep)
+        self._held, self._trapping = dict(state.held), dict(state.trapping)
 
     # --- CPUs -------------------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""Oracles: what is right and wrong, judged without asking the allocator."""

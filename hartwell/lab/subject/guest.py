@@ -1,0 +1,236 @@
+"""An allocator that is guest code: an ELF with the lab's C ABI, run in S-mode on the kernel's harts.
+
+    with GuestSubject(data, "buddy.elf", Setting(harts=2)) as subject:
+        results = subject.run(operations)
+
+        host                               hart, S-mode, interrupts off
+        run() ── a batch ───────────────>  driver_run ──> hartwell_frame_alloc, … ──> result
+              <── SERVICE ───────────────
+              <── trap, host call, budget  the allocator did not come back: SubjectFailed
+
+The harts do what they do on any machine of the kind: the same operations give the same addresses, cycles and
+misses, always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Final
+
+import numpy as np
+
+from emulator import Board, Machine
+from hartwell.lab.errors import ProgramError, SpecError, SubjectFailed
+from hartwell.lab.finding import Finding, FindingKind
+from hartwell.lab.operation import RESULT, Operations, Program, Results, State, describe, handles_of
+from kernel import Kernel
+from kernel.cpu.abi import Command
+from kernel.cpu.errors import CpuError, CpuHung, UnhandledTrap
+from kernel.cpu.trap import cause_name
+from kernel.errors import NoMemory
+from kernel.mm.frame.allocator import FrameAllocOptions
+from kernel.mm.paging import PAGE_SIZE
+
+from . import driver, text
+from .driver import Workspace
+from .setting import Setting
+from .subject import Memory, Subject, SubjectKind, require_program
+
+PANIC: Final = 16 << 25 | 0x0B
+"""The instruction of hartwell_panic: host call 16, a0 = the text."""
+LONGEST_PANIC: Final = 256
+PREFIXES: Final = {SubjectKind.FRAME: "hartwell_frame_", SubjectKind.HEAP: "hartwell_heap_"}
+FUNCTIONS: Final = ("alloc", "dealloc", "add_free_memory")
+
+
+class GuestSubject(Subject):
+    """The allocator in the ELF `data`. SpecError if it is none, or does not export what docs/lab-abi.md says."""
+
+    def __init__(self, data: bytes, name: str, setting: Setting | None = None, spec: str = "") -> None:
+        setting = setting or Setting()
+        self.setting, self.name, self.spec = setting, name, spec or name
+        image = text.read_text(data, name, text.ALLOCATOR_TEXT)
+        self.kind = _kind_of(image.symbols.find, name)
+        board = Board(harts=setting.harts, memory=setting.memory)
+        self.kernel = Kernel.boot(Machine(board, setting.timing))
+        try:
+            self.driver = text.map_text(self.kernel, text.read_text(_driver(), "driver.elf", text.DRIVER_TEXT))
+            self.text = text.map_text(self.kernel, image)
+            self.memory = _give(self.kernel, setting.share, self.kind)
+            self.workspace = Workspace(self.kernel, self.cpus)
+            self._prepare()
+        except BaseException:
+            self.kernel.close()
+            raise
+        self.pristine = self.machine.snapshot()
+        """The machine as it is with a pristine allocator."""
+        self._service_state = self.kernel.service.state()
+
+    def _prepare(self) -> None:
+        """Everything up to the pristine allocator: its own start, and the memory that it is given."""
+        symbols, prefix = self.text.symbols, PREFIXES[self.kind]
+        self._functions = tuple(self.text.address(prefix + name) for name in FUNCTIONS)
+        self._run = self.driver.address("driver_run")
+        init = symbols.find("hartwell_init")
+        self.kernel.service.budget = self.setting.budget
+        self._tell(0, contents=False)
+        if init is not None:
+            self.call(0, init.address)
+        program = Program()
+        program.add(self.memory.size)
+        self.run(program.operations, contents=False)
+
+    def _tell(self, cpu: int, *, contents: bool) -> None:
+        """Write down for the driver what the allocator is."""
+        run = self.workspace.run(cpu)
+        run.alloc, run.dealloc, run.add = self._functions
+        run.given, run.given_size = self.memory.start, self.memory.size
+        run.linear = self.kernel.mm.paging.linear_base if self.kind is SubjectKind.FRAME else 0
+        modelled = self.machine.timing is not None and self.machine.timing.modelled
+        run.flags = ((driver.SIZED if self.kind is SubjectKind.HEAP else 0) | (driver.CONTENTS if contents else 0)
+                     | (driver.MISSES if modelled else 0))
+        run.tp = self.cpus << 32 | cpu
+
+    # --- running ------------------------------------------------------------------------------------------
+
+    def run(self, operations: Operations, cpu: int = 0, *, contents: bool = True) -> Results:
+        """See Subject."""
+        require_program(operations, self.kind, self.memory)
+        if (used := handles_of(operations)) > driver.HANDLES:
+            raise ProgramError(f"a program with {used:,} handles; expected at most {driver.HANDLES:,} (give freed ones "
+                               "out again)")
+        results = np.zeros(len(operations), dtype=RESULT)
+        for begin in range(0, len(operations), driver.BATCH):
+            part = results[begin:begin + driver.BATCH]
+            try:
+                self._batch(operations[begin:begin + driver.BATCH], cpu, contents, part)
+            except (CpuError, UnhandledTrap) as why:
+                at = begin + _done(part)
+                raise SubjectFailed(self._failure(why, cpu, operations, at), results) from None
+            if part["state"][-1] == State.NOT_DONE:  # the driver gave up: it was given what cannot be memory
+                break
+        return results
+
+    def _batch(self, operations: Operations, cpu: int, contents: bool, into: Results) -> None:
+        """Do at most BATCH operations; their results, as far as there are any, go `into` an array."""
+        count = len(operations)
+        self._tell(cpu, contents=contents)
+        self.workspace.run(cpu).count = count
+        results = self.workspace.results[cpu][:count]
+        self.workspace.operations[cpu][:count] = operations
+        results[:] = 0
+        try:
+            self._call_driver(cpu, results)
+        finally:
+            into[:] = results
+
+    def _call_driver(self, cpu: int, results: Results) -> None:
+        """Run the driver; CpuHung when one and the same operation is at work for a whole budget."""
+        kernel, service = self.kernel, self.kernel.service
+        if not service.ready(cpu):
+            kernel.smp.summon(cpu)
+        before = -1
+        try:
+            service.call(cpu, Command.CALL, self._run, self.workspace.address(cpu))
+            return
+        except CpuHung:
+            before = _done(results)
+        while True:
+            try:
+                service.wait(cpu)
+                return
+            except CpuHung:
+                now = _done(results)
+                if now == before:
+                    raise
+                before = now
+
+    def call(self, cpu: int, function: int, *arguments: int) -> int:
+        """Call guest code at address `function` on a CPU, with tp as hartwell_cpu() wants it; what it returns (a0).
+
+        CpuError or UnhandledTrap when it does not come back.
+        """
+        service = self.kernel.service
+        if not service.ready(cpu):
+            self.kernel.smp.summon(cpu)
+        service.hart(cpu).write("tp", self.cpus << 32 | cpu)
+        return service.call(cpu, Command.CALL, function, *arguments)[0]
+
+    def reset(self) -> None:
+        """See Subject."""
+        self.machine.revisit(self.pristine)
+        self.kernel.service.restore(self._service_state)
+
+    # --- what went wrong -------------------------------------------------------------------------------------
+
+    def _failure(self, why: CpuError | UnhandledTrap, cpu: int, operations: Operations, number: int) -> Finding:
+        operation = describe(operations[number]) if number < len(operations) else "nothing"
+        if isinstance(why, CpuHung):
+            where = self.where(why.pc)
+            return Finding(FindingKind.HANG, f"{operation}: no return within {self.setting.budget:,} instructions; it "
+                           f"was at {where}", number, why.pc, expected=f"a return within {self.setting.budget:,} "
+                           "instructions", actual=f"still at {where}", details={"cpu": cpu, "pc": why.pc})
+        if isinstance(why, UnhandledTrap):
+            where = self.where(why.sepc)
+            if why.scause == 2 and why.stval == PANIC:
+                said = self._panic(why.cpu)
+                return Finding(FindingKind.CRASH, f"{operation}: the allocator panicked at {where}: {said}", number,
+                               why.sepc, expected="a return", actual=f"panic: {said}",
+                               details={"cpu": why.cpu, "panic": said, "pc": why.sepc})
+            cause = cause_name(why.scause)
+            return Finding(FindingKind.CRASH, f"{operation}: {cause} at {where}, value {why.stval:#x}", number,
+                           why.sepc, expected="a return", actual=cause,
+                           details={"cpu": why.cpu, "cause": cause, "pc": why.sepc, "value": why.stval})
+        return Finding(FindingKind.CRASH, f"{operation}: {why}", number, why.pc, expected="a return", actual=str(why),
+                       details={"cpu": cpu, "pc": why.pc})
+
+    def where(self, pc: int) -> str:
+        """An address in words, by the allocator's and the driver's symbols."""
+        return (self.driver if pc in self.driver.addresses else self.text).symbols.format(pc)
+
+    def _panic(self, cpu: int) -> str:
+        """The text that the allocator panicked with; it is where a0 of the trap frame says."""
+        hart = self.kernel.service.hart(cpu)
+        frame = self.kernel.service.frame(cpu, hart.read("a0"))
+        said = bytearray()
+        for at in range(frame.a0, frame.a0 + LONGEST_PANIC):
+            physical = hart.translate(at)
+            if physical is None or not self.kernel.mm.port.has(physical):
+                break
+            byte = self.machine.bus.read(physical, 1)
+            if byte == b"\0":
+                break
+            said += byte
+        return said.decode("utf-8", "backslashreplace") or "(no text)"
+
+
+def _kind_of(find: Callable[[str], object], name: str) -> SubjectKind:
+    for kind, prefix in PREFIXES.items():
+        missing = [prefix + function for function in FUNCTIONS if find(prefix + function) is None]
+        if not missing:
+            return kind
+        if len(missing) < len(FUNCTIONS):
+            raise SpecError(f"{name}: exports no {', '.join(missing)}; expected all of "
+                            f"{', '.join(prefix + function for function in FUNCTIONS)}")
+    raise SpecError(f"{name}: is no allocator: expected it to export hartwell_frame_alloc, hartwell_frame_dealloc and "
+                    "hartwell_frame_add_free_memory, or the same with heap (docs/lab-abi.md)")
+
+
+def _driver() -> bytes:
+    return (files("allocators") / "driver" / "driver.elf").read_bytes()
+
+
+def _give(kernel: Kernel, size: int, kind: SubjectKind) -> Memory:
+    """Take memory from the kernel for the allocator under test; it begins at a multiple of its size, if it can."""
+    try:
+        start = FrameAllocOptions(kernel.mm).zeroed(False).alloc_segment(size // PAGE_SIZE).into_raw().start
+    except NoMemory:
+        raise SpecError(f"{size >> 10} KiB for the allocator are not to be had in one piece; "
+                        "give the machine more memory (-m)") from None
+    return Memory(start if kind is SubjectKind.FRAME else kernel.mm.paddr_to_vaddr(start), size, start)
+
+
+def _done(results: Results) -> int:
+    """How many operations have been done, of those that are done in order."""
+    return int(((results["state"] == State.DONE) | (results["state"] == State.SKIPPED)).sum())

@@ -1,0 +1,203 @@
+"""An allocator that is a Python class: injected into a kernel that is booted with it, behind the kernel's dispatch.
+
+    class MyAllocator:
+        def __init__(self, mm): ...
+        def alloc(self, layout): ...            # kernel.mm.frame.allocator.GlobalFrameAllocator, or
+        def dealloc(self, paddr, size): ...     # kernel.mm.heap.dispatch.GlobalHeapAllocator
+        def add_free_memory(self, paddr, size): ...
+
+The whole kernel lives on it: it is given all usable memory by the boot, and the kernel's own tables come from it. So an
+operation that adds memory is refused, and what an allocator *has* is what it has when the boot is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from emulator import Board, Machine
+from hartwell.lab.errors import ProgramError, SpecError, SubjectFailed
+from hartwell.lab.finding import Finding, FindingKind
+from hartwell.lab.operation import RESULT, Kind, Operations, Results, State, describe
+from kernel import Choices, Kernel
+from kernel.errors import AllocatorFault, AllocatorHung, KernelError, Misuse, NoMemory
+from kernel.mm.layout import Layout
+
+from .setting import Setting
+from .subject import Memory, Subject, SubjectKind, require_program
+
+if TYPE_CHECKING:
+    from kernel.mm.context import Mm
+
+EDGE: Final = 64
+"""Bytes at each end of a block that are filled."""
+Factory = Callable[["Mm"], Any]
+
+
+@dataclass
+class _Block:
+    address: int
+    size: int
+    align: int
+    seed: int
+
+
+class PythonSubject(Subject):
+    """The allocator that `factory`, called with a kernel's Mm, makes. SpecError if it is no allocator."""
+
+    def __init__(self, factory: Factory, kind: SubjectKind, name: str, setting: Setting | None = None,
+                 spec: str = "") -> None:
+        self.setting, self.name, self.spec, self.kind = setting or Setting(), name, spec or name, kind
+        self._factory = factory
+        self._boot()
+
+    def _boot(self) -> None:
+        setting = self.setting
+        frame = self.kind is SubjectKind.FRAME
+        choices = Choices(frame_allocator=self._factory if frame else None,
+                          heap_allocator=None if frame else self._factory, watchdog_lines=setting.budget)
+        machine = Machine(Board(harts=setting.harts, memory=setting.memory), setting.timing)
+        try:
+            self.kernel = Kernel.boot(machine, choices)
+        except (KernelError, Misuse) as why:
+            finding = _finding(why, None, "boot", Layout(0))
+            raise SubjectFailed(finding) from why
+        except Exception as why:
+            raise SpecError(f"{self.name}: the kernel does not boot on it: {type(why).__name__}: {why}") from why
+        slots = self.kernel.mm.slots
+        start, size = slots.first_paddr, slots.max_paddr - slots.first_paddr
+        mm = self.kernel.mm
+        self.memory = Memory(start if frame else mm.paddr_to_vaddr(start), size, start)
+        self._blocks: dict[int, _Block] = {}
+
+    @property
+    def promises(self) -> frozenset[str]:
+        """The kernel's dispatch refuses misuse by name."""
+        return frozenset({"refuses-misuse"})
+
+    def run(self, operations: Operations, cpu: int = 0, *, contents: bool = True) -> Results:
+        """See Subject. An operation that the dispatch refuses ends it: SubjectFailed."""
+        require_program(operations, self.kind, self.memory)
+        results = np.zeros(len(operations), dtype=RESULT)
+        with self.kernel.on_cpu(cpu):
+            for at, operation in enumerate(operations):
+                results[at]["state"] = State.CALLED
+                try:
+                    self._do(operation, results[at], contents)
+                except (KernelError, Misuse) as why:
+                    layout = Layout(int(operation["size"]), max(int(operation["align"]), 1))
+                    raise SubjectFailed(_finding(why, at, describe(operation), layout), results) from None
+                except Exception as why:
+                    finding = Finding(FindingKind.CRASH, f"{describe(operation)}: {type(why).__name__}: {why}", at,
+                                      expected="a return", actual=type(why).__name__)
+                    raise SubjectFailed(finding, results) from why
+        return results
+
+    def _do(self, operation: np.void, result: np.void, contents: bool) -> None:
+        kind, handle = int(operation["kind"]), int(operation["handle"])
+        size, offset = int(operation["size"]), int(operation["offset"])
+        result["state"] = State.DONE
+        if kind == Kind.ALLOC:
+            layout = Layout(size, int(operation["align"]))
+            self._blocks.pop(handle, None)
+            address = self._measured(result, lambda: self._alloc(layout))
+            if address is not None:
+                block = self._blocks[handle] = _Block(address, size, layout.align, handle + 1)
+                result["value"] = address
+                if contents:
+                    self._fill(block)
+            return
+        if kind == Kind.ADD:
+            raise ProgramError("a Python allocator is given its memory by the kernel's boot; expected no operation "
+                               "that adds some")
+        found = self._blocks.get(handle)
+        if found is None:
+            result["state"] = State.SKIPPED
+            return
+        result["value"] = found.address
+        if kind == Kind.SPLIT:
+            self._blocks[size] = _Block(found.address + offset, found.size - offset, found.align, found.seed)
+            result["value"] = found.address + offset
+            found.size = offset
+            return
+        if contents:
+            result["found"] = self._look(found)
+        if kind == Kind.DEALLOC:
+            del self._blocks[handle]
+            self._measured(result, lambda: self._dealloc(found))
+
+    def _alloc(self, layout: Layout) -> int | None:
+        mm = self.kernel.mm
+        if self.kind is SubjectKind.FRAME:
+            return mm.frame_allocator.alloc(layout)
+        try:
+            return mm.heap.alloc(layout)
+        except NoMemory:
+            return None
+
+    def _dealloc(self, block: _Block) -> None:
+        mm = self.kernel.mm
+        if self.kind is SubjectKind.FRAME:
+            mm.frame_allocator.dealloc(block.address, block.size)
+        else:
+            mm.heap.dealloc(block.address, Layout(block.size, block.align))
+
+    def _measured(self, result: np.void, call: Callable[[], int | None]) -> int | None:
+        """Do it, and note what it cost: measured with a timing model only."""
+        if self.machine.timing is None:
+            return call()
+        with self.kernel.measure() as cost:
+            value = call()
+        result["cycles"], result["instructions"] = cost.cycles, cost.instructions
+        return value
+
+    def _edges(self, block: _Block) -> list[tuple[int, int]]:
+        """Physical address and bytes of the parts of a block that are filled."""
+        paddr = block.address - self.memory.start + self.memory.paddr
+        if block.size <= 2 * EDGE:
+            return [(paddr, block.size)]
+        return [(paddr, EDGE), (paddr + block.size - EDGE, EDGE)]
+
+    def _fill(self, block: _Block) -> None:
+        with self.kernel.mm.port.looking():
+            for paddr, size in self._edges(block):
+                self.machine.bus.write(paddr, _pattern(block.seed, paddr, size))
+
+    def _look(self, block: _Block) -> int:
+        begin = block.address - self.memory.start + self.memory.paddr
+        with self.kernel.mm.port.looking():
+            for paddr, size in self._edges(block):
+                has, expected = self.machine.bus.read(paddr, size), _pattern(block.seed, paddr, size)
+                if has != expected:
+                    return 1 + paddr - begin + next(i for i in range(size) if has[i] != expected[i])
+        return 0
+
+    def reset(self) -> None:
+        """A new machine: Python objects are no part of a snapshot."""
+        self.kernel.close()
+        self.machine.close()
+        self._boot()
+
+
+def _pattern(seed: int, paddr: int, size: int) -> bytes:
+    return bytes((seed * 167 + at * 89 & 0xFF) for at in range(paddr, paddr + size))
+
+
+def _finding(why: Exception, at: int | None, operation: str, layout: Layout) -> Finding:
+    """What an error of the kernel's dispatch says about the allocator."""
+    if isinstance(why, AllocatorHung):
+        return Finding(FindingKind.HANG, str(why), at, expected=f"an end within {why.budget:,} lines",
+                       actual=why.where[0] if why.where else "", details={"where": list(why.where)})
+    if isinstance(why, AllocatorFault):
+        text = str(why)
+        kind = FindingKind.OVERLAP
+        if why.address & max(layout.align, 1) - 1:
+            kind = FindingKind.MISALIGNED
+        elif "physical memory is" in text:
+            kind = FindingKind.OUT_OF_RANGE
+        return Finding(kind, text, at, why.address, why.size, expected="free memory", actual=text.rpartition(": ")[2])
+    return Finding(FindingKind.CRASH, f"{operation}: {type(why).__name__}: {why}", at, expected="a return",
+                   actual=type(why).__name__)

@@ -1,0 +1,87 @@
+"""SPECs: how people name an allocator.
+
+    buddy                   one that comes along (`hartwell lab list`), buddy/missing-merge: with a planted bug
+    ./mine.elf              guest code with the lab's C ABI
+    ./mine.py:MyAllocator   a Python class, or package.module:MyAllocator
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from emulator.errors import EmulatorError
+from emulator.loader import read_file
+from hartwell.lab.errors import SpecError
+
+from . import catalogue
+from .guest import GuestSubject
+from .python import Factory, PythonSubject
+from .setting import Setting
+from .subject import Subject, SubjectKind
+
+
+def load_subject(spec: str, setting: Setting | None = None) -> Subject:
+    """The allocator that `spec` names, pristine, in a machine as `setting` says. SpecError says what is wrong."""
+    if spec in catalogue.OWN:
+        return _python(catalogue.OWN[spec], setting, spec)
+    path, colon, attribute = spec.rpartition(":")
+    if colon and not spec.endswith(".elf"):
+        return _python(spec, setting, attribute)
+    elf = catalogue.find(spec)
+    if elf is not None:
+        return GuestSubject(elf.read_bytes(), spec, setting, spec)
+    if not Path(spec).exists():
+        raise SpecError(f"{spec}: no allocator comes along under that name, and there is no such file; expected one of "
+                        f"{', '.join(catalogue.names())}, FILE.elf, FILE.py:Class or module:Class")
+    if spec.endswith(".py"):
+        raise SpecError(f"{spec}: expected the name of the class, too: {spec}:Class")
+    try:
+        data = read_file(spec, "allocator")
+    except EmulatorError as why:
+        raise SpecError(str(why)) from None
+    return GuestSubject(data, Path(spec).name, setting, spec)
+
+
+def _python(spec: str, setting: Setting | None, name: str) -> PythonSubject:
+    where, _, attribute = spec.rpartition(":")
+    found: object = _module(where, spec)
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        raise SpecError(f"{spec}: {where} has no class or function {attribute}")
+    return PythonSubject(found, kind_of(found, spec), name, setting, spec)
+
+
+def _module(where: str, spec: str) -> ModuleType:
+    """The module called `where`, or in the file of that name; what it raises is said by name."""
+    try:
+        if not where.endswith(".py"):
+            return importlib.import_module(where)
+        path = Path(where)
+        if not path.is_file():
+            raise SpecError(f"{spec}: there is no file {where}")
+        name = f"hartwell_lab_spec_{path.stem}"
+        made = importlib.util.spec_from_file_location(name, path)
+        assert made is not None and made.loader is not None
+        module = importlib.util.module_from_spec(made)
+        sys.modules[name] = module  # dataclasses look their module up there
+        made.loader.exec_module(module)
+        return module
+    except SpecError:
+        raise
+    except Exception as why:
+        raise SpecError(f"{spec}: cannot be imported: {type(why).__name__}: {why}") from why
+
+
+def kind_of(factory: Factory, spec: str) -> SubjectKind:
+    """Whether a class is a frame or a heap allocator: by what it has."""
+    if all(hasattr(factory, name) for name in ("alloc", "dealloc", "add_free_memory")):
+        return SubjectKind.FRAME
+    if all(hasattr(factory, name) for name in ("alloc", "dealloc", "slot_map")):
+        return SubjectKind.HEAP
+    raise SpecError(f"{spec}: is no allocator: expected methods alloc, dealloc and add_free_memory (frames) or "
+                    "slot_map (heap)")

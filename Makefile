@@ -31,7 +31,7 @@ lint: $(VENV)/dev.stamp
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m bench $(ARGS)
 
-## images    build the test images (needs riscv64-unknown-elf-gcc, as the next four)
+## images    build the test images (needs riscv64-unknown-elf-gcc, as the next five)
 images:
 	$(MAKE) -C images
 
@@ -47,6 +47,10 @@ kernel:
 programs:
 	$(MAKE) -C programs
 
+## allocators  build the lab's allocators, planted bugs and driver
+allocators:
+	$(MAKE) -C allocators
+
 ## measured  build the programs that tests and benchmarks run
 measured:
 	$(MAKE) -C tests/emulator/programs
@@ -56,7 +60,7 @@ measured:
 ## clean     remove everything that is made here, the environment too (built guest programs stay: they are committed)
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	for d in images programs firmware kernel/text tests/emulator/programs bench/programs bench/timing; do if [ -f $$d/Makefile ]; then $(MAKE) -C $$d clean; fi; done
+	for d in images programs allocators firmware kernel/text tests/emulator/programs bench/programs bench/timing; do if [ -f $$d/Makefile ]; then $(MAKE) -C $$d clean; fi; done
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ## help      show this
@@ -84,4 +88,4 @@ $(BIN)/pip:
 	@echo "Setting up $(VENV) (once; downloads some 100 MB)"
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-.PHONY: run test lint bench images firmware kernel programs measured clean help
+.PHONY: run test lint bench images firmware kernel programs allocators measured clean help

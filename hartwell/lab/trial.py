@@ -52,7 +52,7 @@ class Trial:
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
-        self._conservation: Conservation | None = None
+        self._conservation: Conservation | Finding | None = None
 
     def run(self, operations: Operations, cpu: int = 0, *, contents: bool = True, conserve: bool = True,
             progress: Callable[[int], object] | None = None) -> Outcome:
@@ -64,7 +64,7 @@ class Trial:
         subject = self.subject
         conservation = self.conservation if conserve else None
         subject.reset()
-        largest = conservation.largest if conservation is not None else 0
+        largest = conservation.largest if isinstance(conservation, Conservation) else 0
         shadow = Shadow(subject.memory, subject.kind, max(handles_of(operations), 1), largest)
         results = np.zeros(len(operations), dtype=RESULT)
         findings: list[Finding] = []
@@ -82,10 +82,15 @@ class Trial:
         return Outcome(operations, results, tuple(findings), done, shadow.live)
 
     @property
-    def conservation(self) -> Conservation:
-        """What the pristine subject can give; measured once. The subject is pristine afterwards."""
+    def conservation(self) -> Conservation | Finding:
+        """What the pristine subject can give, or why it cannot be emptied; measured once. It is pristine afterwards."""
         if self._conservation is None:
-            self._conservation = Conservation.measure(self.subject)
+            try:
+                self._conservation = Conservation.measure(self.subject)
+            except SubjectFailed as why:
+                finding = why.finding
+                self._conservation = replace(finding, operation=None, what=f"emptied when pristine: {finding.what}")
+                self.subject.reset()
         return self._conservation
 
     def _part(self, part: Operations, cpu: int, contents: bool, shadow: Shadow,
@@ -102,7 +107,8 @@ class Trial:
         done = int(np.isin(results["state"], (State.DONE, State.SKIPPED)).sum())
         return findings + failed, done
 
-    def _end(self, shadow: Shadow, cpu: int, contents: bool, conservation: Conservation | None) -> list[Finding]:
+    def _end(self, shadow: Shadow, cpu: int, contents: bool,
+             conservation: Conservation | Finding | None) -> list[Finding]:
         """Look at what is still allocated, give it back, and see whether all memory is there."""
         blocks = shadow.blocks()
         program = Program()
@@ -116,7 +122,7 @@ class Trial:
         findings = [_without_number(finding) for finding in findings]
         if findings or conservation is None:
             return findings
-        return conservation.check(self.subject, cpu)
+        return [conservation] if isinstance(conservation, Finding) else conservation.check(self.subject, cpu)
 
 
 def _later(finding: Finding, by: int) -> Finding:

@@ -86,7 +86,7 @@ class PythonSubject(Subject):
             for at, operation in enumerate(operations):
                 results[at]["state"] = State.CALLED
                 try:
-                    self._do(operation, results[at], contents)
+                    results[at]["state"] = self._do(operation, results[at], contents)
                 except (KernelError, Misuse) as why:
                     layout = Layout(int(operation["size"]), max(int(operation["align"]), 1))
                     raise SubjectFailed(_finding(why, at, describe(operation), layout), results) from None
@@ -96,10 +96,9 @@ class PythonSubject(Subject):
                     raise SubjectFailed(finding, results) from why
         return results
 
-    def _do(self, operation: np.void, result: np.void, contents: bool) -> None:
+    def _do(self, operation: np.void, result: np.void, contents: bool) -> State:
         kind, handle = int(operation["kind"]), int(operation["handle"])
         size, offset = int(operation["size"]), int(operation["offset"])
-        result["state"] = State.DONE
         if kind == Kind.ALLOC:
             layout = Layout(size, int(operation["align"]))
             self._blocks.pop(handle, None)
@@ -109,25 +108,25 @@ class PythonSubject(Subject):
                 result["value"] = address
                 if contents:
                     self._fill(block)
-            return
+            return State.DONE
         if kind == Kind.ADD:
             raise ProgramError("a Python allocator is given its memory by the kernel's boot; expected no operation "
                                "that adds some")
         found = self._blocks.get(handle)
         if found is None:
-            result["state"] = State.SKIPPED
-            return
+            return State.SKIPPED
         result["value"] = found.address
         if kind == Kind.SPLIT:
             self._blocks[size] = _Block(found.address + offset, found.size - offset, found.align, found.seed)
             result["value"] = found.address + offset
             found.size = offset
-            return
+            return State.DONE
         if contents:
             result["found"] = self._look(found)
         if kind == Kind.DEALLOC:
             del self._blocks[handle]
             self._measured(result, lambda: self._dealloc(found))
+        return State.DONE
 
     def _alloc(self, layout: Layout) -> int | None:
         mm = self.kernel.mm

@@ -25,7 +25,10 @@ from .subject import Subject, SubjectKind
 
 
 def load_subject(spec: str, setting: Setting | None = None) -> Subject:
-    """The allocator that `spec` names, pristine, in a machine as `setting` says. SpecError says what is wrong."""
+    """The allocator that `spec` names, pristine, in a machine as `setting` says. SpecError says what is wrong with it.
+
+    SubjectFailed when the allocator does not survive the boot, or being given its memory.
+    """
     if spec in catalogue.OWN:
         return _python(catalogue.OWN[spec], setting, spec)
     path, colon, attribute = spec.rpartition(":")

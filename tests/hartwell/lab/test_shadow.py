@@ -115,7 +115,8 @@ def test_arrays_of_other_types_are_refused(shadow: Shadow) -> None:
         shadow.follow(*record(alloc(HANDLES, 4096, 0)))
 
 
-steps = st.lists(st.tuples(st.booleans(), st.integers(0, HANDLES - 1), st.integers(1, 5), st.integers(-1, 18)), max_size=40)
+steps = st.lists(st.tuples(st.booleans(), st.integers(0, HANDLES - 1), st.integers(1, 5), st.integers(-1, 18)),
+                 max_size=40)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)

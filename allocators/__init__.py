@@ -1,1 +1,1 @@
-"""The lab's guest code: allocators, planted bugs and the driver, sources and built ELFs. A data package, no Python logic."""
+"""The lab's guest code: allocators, planted bugs and the driver, sources and built ELFs."""

@@ -11,13 +11,14 @@ import typer
 from hartwell import __version__
 
 from . import (
-    boot, buddyinfo, debug, diff, dts, explain_boot, frames, images, info, kernel, memmap, pagetable, profiles,
+    boot, buddyinfo, debug, diff, dts, explain_boot, frames, images, info, kernel, lab, memmap, pagetable, profiles,
     programs, slabinfo, stats,
 )
 from . import run as run_program
 from .status import BROKEN_PIPE, INTERNAL, INTERRUPTED, USAGE, CommandError, debugging, fail, fail_internally
 
 KERNEL = "Hartwell's kernel"
+LAB = "The allocator lab"
 app = typer.Typer(name="hartwell", rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
 app.command("boot")(boot.boot)
 app.command("debug")(debug.debug)
@@ -37,6 +38,7 @@ app.command("frames", rich_help_panel=KERNEL)(frames.frames)
 app.command("pagetable", rich_help_panel=KERNEL)(pagetable.pagetable)
 app.command("diff", rich_help_panel=KERNEL)(diff.diff)
 app.add_typer(kernel.app, rich_help_panel=KERNEL)
+app.add_typer(lab.app, rich_help_panel=LAB)
 
 # typer has carried its own click since 0.26; the base classes are the same in both.
 _UsageError, _ClickException = typer.BadParameter.__mro__[1:3]

@@ -1,7 +1,20 @@
-"""The allocators that come with Hartwell: folders of the package `allocators`, and the kernel's own."""
+"""The allocators that come with Hartwell: folders of the package `allocators`, and the kernel's own.
+
+A folder's manifest.toml says what is in it:
+
+    title = "Binary buddy"
+    kind = "frame"                  # or "heap"
+    shows = "..."                   # some lines for people
+
+    [[planted]]                     # a bug that can be planted: built with -DPLANT_MISSING_MERGE
+    name = "missing-merge"
+    title = "a block that comes back is not put together with its buddy"
+"""
 
 from __future__ import annotations
 
+import tomllib
+from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Final
@@ -11,11 +24,36 @@ OWN: Final = {"osdk-frame": "kernel.osdk.frame_allocator:FrameAllocator",
 """The kernel's own allocators, in Python, by name: SPECs."""
 
 
+_OWN_TITLES: Final = {"osdk-frame": "the kernel's own buddy system with per-CPU caches, in Python",
+                      "osdk-heap": "the kernel's own slab heap, in Python"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An allocator that comes along: `name` is its SPEC; `kind` "frame" or "heap"."""
+
+    name: str
+    kind: str
+    title: str
+    plant: bool = False
+
+
+def allocators() -> list[Entry]:
+    """All that come along, by name; an allocator's planted bugs behind it."""
+    found = [Entry(name, name.removeprefix("osdk-"), _OWN_TITLES[name]) for name in OWN]
+    for folder in files("allocators").iterdir():
+        if not (folder / f"{folder.name}.elf").is_file() or folder.name == "driver":
+            continue
+        manifest = tomllib.loads((folder / "manifest.toml").read_text("utf-8"))
+        found.append(Entry(folder.name, manifest["kind"], manifest["title"]))
+        found += [Entry(f"{folder.name}/{planted['name']}", manifest["kind"], planted["title"], True)
+                  for planted in manifest.get("planted", ())]
+    return sorted(found, key=lambda entry: (entry.name.partition("/")[0], entry.plant))
+
+
 def names() -> list[str]:
     """The names of all allocators that are no planted ones, in order."""
-    folders = [entry.name for entry in files("allocators").iterdir() if (entry / f"{entry.name}.elf").is_file()
-               and entry.name != "driver"]
-    return sorted([*folders, *OWN])
+    return [entry.name for entry in allocators() if not entry.plant]
 
 
 def find(name: str) -> Traversable | None:

@@ -50,6 +50,7 @@ class GuestSubject(Subject):
     def __init__(self, data: bytes, name: str, setting: Setting | None = None, spec: str = "") -> None:
         setting = setting or Setting()
         self.setting, self.name, self.spec = setting, name, spec or name
+        self._data = data
         image = text.read_text(data, name, text.ALLOCATOR_TEXT)
         self.kind = _kind_of(image.symbols.find, name)
         board = Board(harts=setting.harts, memory=setting.memory)
@@ -76,9 +77,13 @@ class GuestSubject(Subject):
         self.kernel.service.budget = self.setting.budget
         self._tell(0, contents=False)
         if init is not None:
-            self.call(0, init.address)
+            try:
+                self.call(0, init.address)
+            except (CpuError, UnhandledTrap) as why:
+                raise SubjectFailed(self.failure(why, 0, "hartwell_init")) from None
         program = Program()
-        program.add(self.memory.size)
+        for offset, size in self.setting.pieces or ((0, self.memory.size),):
+            program.add(size, offset)
         self.run(program.operations, contents=False)
 
     def _tell(self, cpu: int, *, contents: bool) -> None:
@@ -107,7 +112,8 @@ class GuestSubject(Subject):
                 self._batch(operations[begin:begin + driver.BATCH], cpu, contents, part)
             except (CpuError, UnhandledTrap) as why:
                 at = begin + _done(part)
-                raise SubjectFailed(self._failure(why, cpu, operations, at), results) from None
+                what = describe(operations[at]) if at < len(operations) else "nothing"
+                raise SubjectFailed(self.failure(why, cpu, what, at), results) from None
             if part["state"][-1] == State.NOT_DONE:  # the driver gave up: it was given what cannot be memory
                 break
         return results
@@ -162,10 +168,19 @@ class GuestSubject(Subject):
         self.machine.revisit(self.pristine)
         self.kernel.service.restore(self._service_state)
 
+    def another(self, setting: Setting) -> GuestSubject:
+        """See Subject."""
+        return GuestSubject(self._data, self.name, setting, self.spec)
+
+    @property
+    def promises(self) -> frozenset[str]:
+        """What the ELF says by exporting a symbol: `hartwell_refuses_misuse`."""
+        return frozenset({"refuses-misuse"} if self.text.symbols.find("hartwell_refuses_misuse") else ())
+
     # --- what went wrong -------------------------------------------------------------------------------------
 
-    def _failure(self, why: CpuError | UnhandledTrap, cpu: int, operations: Operations, number: int) -> Finding:
-        operation = describe(operations[number]) if number < len(operations) else "nothing"
+    def failure(self, why: CpuError | UnhandledTrap, cpu: int, operation: str, number: int | None = None) -> Finding:
+        """Why `operation` (in words, of this `number` in a program), a call on `cpu`, did not come back."""
         if isinstance(why, CpuHung):
             where = self.where(why.pc)
             return Finding(FindingKind.HANG, f"{operation}: no return within {self.setting.budget:,} instructions; it "

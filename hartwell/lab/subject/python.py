@@ -174,6 +174,10 @@ class PythonSubject(Subject):
                     return 1 + paddr - begin + next(i for i in range(size) if has[i] != expected[i])
         return 0
 
+    def another(self, setting: Setting) -> PythonSubject:
+        """See Subject."""
+        return PythonSubject(self._factory, self.kind, self.name, setting, self.spec)
+
     def reset(self) -> None:
         """A new machine: Python objects are no part of a snapshot."""
         self.kernel.close()

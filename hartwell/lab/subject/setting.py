@@ -31,6 +31,7 @@ class Setting:
     given: int | None = None
     timing: Profile | None = None
     budget: int = CALL_BUDGET
+    pieces: tuple[tuple[int, int], ...] = ()
 
     @property
     def share(self) -> int:

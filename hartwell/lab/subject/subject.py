@@ -13,6 +13,8 @@ from hartwell.lab.errors import ProgramError
 from hartwell.lab.operation import Kind, Operations, Results
 from kernel.mm.paging import PAGE_SIZE
 
+from .setting import Setting
+
 if TYPE_CHECKING:
     from emulator import Machine
     from kernel import Kernel
@@ -58,6 +60,7 @@ class Subject:
     spec: str
     memory: Memory
     kernel: Kernel
+    setting: Setting
 
     @property
     def machine(self) -> Machine:
@@ -85,6 +88,10 @@ class Subject:
 
     def reset(self) -> None:
         """Be pristine again."""
+        raise NotImplementedError
+
+    def another(self, setting: Setting) -> Subject:
+        """The same allocator in a machine of its own, as `setting` says. SpecError, SubjectFailed."""
         raise NotImplementedError
 
     def close(self) -> None:

@@ -1,0 +1,24 @@
+"""`hartwell lab …`: the allocator lab, one file per command.
+
+`hartwell test` and `hartwell record` are commands of their own; all that they share with those here is in `options`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import typer
+
+from .allocators import allocators
+from .workloads import workloads
+
+app = typer.Typer(name="lab", no_args_is_help=True,
+                  help="Try an allocator: under load, under faults, on several harts; compare two.")
+
+_COMMANDS: Final[dict[str, Callable[..., object]]] = {
+    "list": allocators,
+    "workloads": workloads,
+}
+for _name, _function in _COMMANDS.items():
+    app.command(_name)(_function)

@@ -14,13 +14,14 @@ misses, always.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Final
 
 import numpy as np
 
-from emulator import Board, Machine
+from emulator import Machine
 from hartwell.lab.errors import ProgramError, SpecError, SubjectFailed
 from hartwell.lab.finding import Finding, FindingKind
 from hartwell.lab.operation import RESULT, Operations, Program, Results, State, describe, handles_of
@@ -45,16 +46,19 @@ FUNCTIONS: Final = ("alloc", "dealloc", "add_free_memory")
 
 
 class GuestSubject(Subject):
-    """The allocator in the ELF `data`. SpecError if it is none, or does not export what docs/lab-abi.md says."""
+    """The allocator in the ELF `data`. SpecError if it is none, or does not export what docs/lab-abi.md says.
 
-    def __init__(self, data: bytes, name: str, setting: Setting | None = None, spec: str = "") -> None:
+    `machine` is one that has not run yet, on the board of `setting`: by default a new one.
+    """
+
+    def __init__(self, data: bytes, name: str, setting: Setting | None = None, spec: str = "",
+                 machine: Machine | None = None) -> None:
         setting = setting or Setting()
         self.setting, self.name, self.spec = setting, name, spec or name
         self._data = data
         image = text.read_text(data, name, text.ALLOCATOR_TEXT)
         self.kind = _kind_of(image.symbols.find, name)
-        board = Board(harts=setting.harts, memory=setting.memory)
-        self.kernel = Kernel.boot(Machine(board, setting.timing))
+        self.kernel = Kernel.boot(machine or setting.machine())
         try:
             self.driver = text.map_text(self.kernel, text.read_text(_driver(), "driver.elf", text.DRIVER_TEXT))
             self.text = text.map_text(self.kernel, image)
@@ -171,6 +175,11 @@ class GuestSubject(Subject):
     def another(self, setting: Setting) -> GuestSubject:
         """See Subject."""
         return GuestSubject(self._data, self.name, setting, self.spec)
+
+    @property
+    def digest(self) -> str:
+        """See Subject."""
+        return hashlib.sha256(self._data).hexdigest()
 
     @property
     def promises(self) -> frozenset[str]:

@@ -12,13 +12,17 @@ operation that adds memory is refused, and what an allocator *has* is what it ha
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from emulator import Board, Machine
+from emulator import Machine
 from hartwell.lab.errors import ProgramError, SpecError, SubjectFailed
 from hartwell.lab.finding import Finding, FindingKind
 from hartwell.lab.operation import RESULT, Kind, Operations, Results, State, describe
@@ -46,20 +50,22 @@ class _Block:
 
 
 class PythonSubject(Subject):
-    """The allocator that `factory`, called with a kernel's Mm, makes. SpecError if it is no allocator."""
+    """The allocator that `factory`, called with a kernel's Mm, makes. SpecError if it is no allocator.
+
+    `machine` is one that has not run yet, on the board of `setting`: by default a new one.
+    """
 
     def __init__(self, factory: Factory, kind: SubjectKind, name: str, setting: Setting | None = None,
-                 spec: str = "") -> None:
+                 spec: str = "", machine: Machine | None = None) -> None:
         self.setting, self.name, self.spec, self.kind = setting or Setting(), name, spec or name, kind
         self._factory = factory
-        self._boot()
+        self._boot(machine or self.setting.machine())
 
-    def _boot(self) -> None:
+    def _boot(self, machine: Machine) -> None:
         setting = self.setting
         frame = self.kind is SubjectKind.FRAME
         choices = Choices(frame_allocator=self._factory if frame else None,
                           heap_allocator=None if frame else self._factory, watchdog_lines=setting.budget)
-        machine = Machine(Board(harts=setting.harts, memory=setting.memory), setting.timing)
         try:
             self.kernel = Kernel.boot(machine, choices)
         except (KernelError, Misuse) as why:
@@ -72,6 +78,14 @@ class PythonSubject(Subject):
         mm = self.kernel.mm
         self.memory = Memory(start if frame else mm.paddr_to_vaddr(start), size, start)
         self._blocks: dict[int, _Block] = {}
+
+    @property
+    def digest(self) -> str:
+        """See Subject."""
+        with suppress(TypeError, OSError):
+            file = inspect.getsourcefile(inspect.unwrap(self._factory))
+            return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file is not None else ""
+        return ""
 
     @property
     def promises(self) -> frozenset[str]:
@@ -182,7 +196,7 @@ class PythonSubject(Subject):
         """A new machine: Python objects are no part of a snapshot."""
         self.kernel.close()
         self.machine.close()
-        self._boot()
+        self._boot(self.setting.machine())
 
 
 def _pattern(seed: int, paddr: int, size: int) -> bytes:
@@ -197,7 +211,7 @@ def _finding(why: Exception, at: int | None, operation: str, layout: Layout) -> 
     if isinstance(why, AllocatorFault):
         text = str(why)
         kind = FindingKind.OVERLAP
-        if why.address & max(layout.align, 1) - 1:
+        if "not a multiple of" in text or why.address & max(layout.align, 1) - 1:
             kind = FindingKind.MISALIGNED
         elif "physical memory is" in text:
             kind = FindingKind.OUT_OF_RANGE

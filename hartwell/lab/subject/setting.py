@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from emulator import Board, Machine
 from hartwell.lab.errors import SpecError
 from kernel.mm.paging import PAGE_SIZE
 
@@ -40,3 +41,7 @@ class Setting:
         if given <= 0 or given % PAGE_SIZE:
             raise SpecError(f"{given} bytes for the allocator: expected a positive multiple of {PAGE_SIZE}")
         return given
+
+    def machine(self) -> Machine:
+        """A machine as it says, that has not run yet."""
+        return Machine(Board(harts=self.harts, memory=self.memory), self.timing)

@@ -12,6 +12,7 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from emulator.errors import EmulatorError
 from emulator.loader import read_file
@@ -23,20 +24,24 @@ from .python import Factory, PythonSubject
 from .setting import Setting
 from .subject import Subject, SubjectKind
 
+if TYPE_CHECKING:
+    from emulator import Machine
 
-def load_subject(spec: str, setting: Setting | None = None) -> Subject:
+
+def load_subject(spec: str, setting: Setting | None = None, machine: Machine | None = None) -> Subject:
     """The allocator that `spec` names, pristine, in a machine as `setting` says. SpecError says what is wrong with it.
 
-    SubjectFailed when the allocator does not survive the boot, or being given its memory.
+    `machine` is one on such a board that has not run yet; by default a new one. SubjectFailed when the allocator does
+    not survive the boot, or being given its memory.
     """
     if spec in catalogue.OWN:
-        return _python(catalogue.OWN[spec], setting, spec)
+        return _python(catalogue.OWN[spec], setting, spec, machine)
     path, colon, attribute = spec.rpartition(":")
     if colon and not spec.endswith(".elf"):
-        return _python(spec, setting, attribute)
+        return _python(spec, setting, attribute, machine)
     elf = catalogue.find(spec)
     if elf is not None:
-        return GuestSubject(elf.read_bytes(), spec, setting, spec)
+        return GuestSubject(elf.read_bytes(), spec, setting, spec, machine)
     if not Path(spec).exists():
         raise SpecError(f"{spec}: no allocator comes along under that name, and there is no such file; expected one of "
                         f"{', '.join(catalogue.names())}, FILE.elf, FILE.py:Class or module:Class")
@@ -46,17 +51,17 @@ def load_subject(spec: str, setting: Setting | None = None) -> Subject:
         data = read_file(spec, "allocator")
     except EmulatorError as why:
         raise SpecError(str(why)) from None
-    return GuestSubject(data, Path(spec).name, setting, spec)
+    return GuestSubject(data, Path(spec).name, setting, spec, machine)
 
 
-def _python(spec: str, setting: Setting | None, name: str) -> PythonSubject:
+def _python(spec: str, setting: Setting | None, name: str, machine: Machine | None) -> PythonSubject:
     where, _, attribute = spec.rpartition(":")
     found: object = _module(where, spec)
     for part in attribute.split("."):
         found = getattr(found, part, None)
     if not callable(found):
         raise SpecError(f"{spec}: {where} has no class or function {attribute}")
-    return PythonSubject(found, kind_of(found, spec), name, setting, spec)
+    return PythonSubject(found, kind_of(found, spec), name, setting, spec, machine)
 
 
 def _module(where: str, spec: str) -> ModuleType:

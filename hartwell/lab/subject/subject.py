@@ -73,6 +73,11 @@ class Subject:
         return self.kernel.mm.cpu_locals.count
 
     @property
+    def digest(self) -> str:
+        """The sha256 of its ELF, or of the file that its class is in; "" if there is no such file."""
+        return ""
+
+    @property
     def promises(self) -> frozenset[str]:
         """What it offers beyond the ABI: of "refuses-misuse", "splits"."""
         return frozenset()

@@ -30,7 +30,7 @@ def progress(machine: Machine) -> Iterator[None]:
     finally:
         machine.tracers.remove(shown)
         if shown.written:
-            _write(CLEAR)
+            write(CLEAR)
 
 
 class _Progress:
@@ -45,10 +45,11 @@ class _Progress:
         now = time.monotonic()
         if now - self._last >= EVERY:
             self._last, self.written = now, True
-            _write(f"{CLEAR}hartwell: {self._machine.instructions / 1e6:,.0f} million instructions, "
+            write(f"{CLEAR}hartwell: {self._machine.instructions / 1e6:,.0f} million instructions, "
                    f"{now - self._began:.0f} s")
 
 
-def _write(text: str) -> None:
+def write(text: str) -> None:
+    """Write to stderr, even to a closed pipe."""
     with suppress(OSError):
         os.write(2, text.encode())

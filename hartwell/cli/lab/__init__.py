@@ -11,6 +11,7 @@ from typing import Final
 import typer
 
 from .allocators import allocators
+from .campaign import campaign
 from .workloads import workloads
 
 app = typer.Typer(name="lab", no_args_is_help=True,
@@ -19,6 +20,7 @@ app = typer.Typer(name="lab", no_args_is_help=True,
 _COMMANDS: Final[dict[str, Callable[..., object]]] = {
     "list": allocators,
     "workloads": workloads,
+    "campaign": campaign,
 }
 for _name, _function in _COMMANDS.items():
     app.command(_name)(_function)

@@ -54,7 +54,8 @@ def made() -> tuple[Workload, ...]:
 
 def recorded() -> tuple[Workload, ...]:
     """The traces that come along, as workloads, by name."""
-    found = [entry for entry in files(__package__).joinpath("traces").iterdir() if entry.name.endswith(".trace")]
+    folder = files(__package__).joinpath("traces")
+    found = [entry for entry in folder.iterdir() if entry.name.endswith(".trace")] if folder.is_dir() else []
     return tuple(Trace.parse(entry.read_bytes(), entry.name).workload(PREFIX + entry.name.removesuffix(".trace"))
                  for entry in sorted(found, key=lambda entry: entry.name))
 

@@ -1,7 +1,8 @@
 """Conservation: with everything given back, the whole memory can be had again, in blocks as large as at first.
 
 The *yield* of an allocator is measured by taking all that it gives: as many blocks of the largest size as there are,
-then of half that size, and so on down to a granule. A pristine allocator's yield is the measure; later ones must not
+then of half that size, and so on down to a granule. One that keeps freed memory in caches, and can be told to give it up
+(`Subject.reclaim`), is told so first. A pristine allocator's yield is the measure; later ones must not
 be smaller (LOST), nor of smaller blocks (SPLINTERED).
 """
 
@@ -89,6 +90,7 @@ class Conservation:
 
 def drain(subject: Subject, cpu: int) -> Yield:
     """Take all that a subject gives, largest blocks first. SubjectFailed."""
+    subject.reclaim(cpu)
     least = max(subject.kind.granule, SMALLEST_HEAP)
     size = 1 << subject.memory.size.bit_length() - 1
     found: list[tuple[int, int]] = []

@@ -42,6 +42,7 @@ PANIC: Final = 16 << 25 | 0x0B
 """The instruction of hartwell_panic: host call 16, a0 = the text."""
 LONGEST_PANIC: Final = 256
 PREFIXES: Final = {SubjectKind.FRAME: "hartwell_frame_", SubjectKind.HEAP: "hartwell_heap_"}
+RECLAIM: Final = "hartwell_reclaim"
 FUNCTIONS: Final = ("alloc", "dealloc", "add_free_memory")
 
 
@@ -171,6 +172,16 @@ class GuestSubject(Subject):
         """See Subject."""
         self.machine.revisit(self.pristine)
         self.kernel.service.restore(self._service_state)
+
+    def reclaim(self, cpu: int = 0) -> None:
+        """See Subject: a call of `hartwell_reclaim`, if the ELF exports that."""
+        symbol = self.text.symbols.find(RECLAIM)
+        if symbol is None:
+            return
+        try:
+            self.call(cpu, symbol.address)
+        except (CpuError, UnhandledTrap) as why:
+            raise SubjectFailed(self.failure(why, cpu, RECLAIM)) from None
 
     def another(self, setting: Setting) -> GuestSubject:
         """See Subject."""

@@ -110,6 +110,19 @@ class PythonSubject(Subject):
                     raise SubjectFailed(finding, results) from why
         return results
 
+    def reclaim(self, cpu: int = 0) -> None:
+        """See Subject: a call of the allocator's `reclaim()`, if it has that."""
+        mm = self.kernel.mm
+        inner = mm.frame_allocator.inner if self.kind is SubjectKind.FRAME else mm.heap.inner
+        reclaim = getattr(inner, "reclaim", None)
+        if reclaim is None:
+            return
+        try:
+            with self.kernel.on_cpu(cpu):
+                reclaim()
+        except Exception as why:
+            raise SubjectFailed(_finding(why, None, "reclaim", Layout(0))) from why
+
     def _do(self, operation: np.void, result: np.void, contents: bool) -> State:
         kind, handle = int(operation["kind"]), int(operation["handle"])
         size, offset = int(operation["size"]), int(operation["offset"])

@@ -95,6 +95,9 @@ class Subject:
         """Be pristine again."""
         raise NotImplementedError
 
+    def reclaim(self, cpu: int = 0) -> None:
+        """Have it give up what it keeps in caches, if it can be told to. SubjectFailed."""
+
     def another(self, setting: Setting) -> Subject:
         """The same allocator in a machine of its own, as `setting` says. SpecError, SubjectFailed."""
         raise NotImplementedError

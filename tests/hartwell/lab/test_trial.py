@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from hartwell.lab.finding import FindingKind
 from hartwell.lab.operation import Program
 from hartwell.lab.oracle.conservation import Conservation
 from hartwell.lab.subject import Subject, load_subject
+from hartwell.lab.subject.setting import Setting
 from hartwell.lab.trial import Trial
 
+MIB = 1 << 20
 MINE = "from kernel.osdk.frame_allocator import FrameAllocator\nclass Mine(FrameAllocator):\n"
 
 
@@ -71,3 +75,15 @@ def test_a_program_longer_than_a_batch(buddy: Subject) -> None:
     seen: list[int] = []
     outcome = Trial(buddy).run(program.operations, progress=seen.append)
     assert outcome.ok and outcome.done == 20_000 and seen == [8192, 16384, 20_000]
+
+
+def test_what_an_allocator_keeps_in_caches_is_lost_unless_it_can_be_told_to_give_it_up(tmp_path: Path) -> None:
+    (tmp_path / "keeps.py").write_text("from kernel.osdk.heap_allocator import HeapAllocator\n"
+                                       "class Keeps(HeapAllocator):\n    reclaim = None\n")
+    program = Program()
+    for handle in [program.alloc(size) for size in (8, 100, 2000)]:
+        program.dealloc(handle)
+    for spec, kinds in (("osdk-heap", []), (f"{tmp_path}/keeps.py:Keeps", [FindingKind.LOST])):
+        with load_subject(spec, Setting(memory=16 * MIB)) as subject:
+            outcome = Trial(subject).run(program.operations)
+            assert [finding.kind for finding in outcome.findings] == kinds, spec

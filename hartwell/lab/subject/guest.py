@@ -22,6 +22,7 @@ from typing import Final
 import numpy as np
 
 from emulator import Machine
+from emulator.timing.events import Event
 from hartwell.lab.errors import ProgramError, SpecError, SubjectFailed
 from hartwell.lab.finding import Finding, FindingKind
 from hartwell.lab.operation import RESULT, Operations, Program, Results, State, describe, handles_of
@@ -41,6 +42,8 @@ from .subject import Memory, Subject, SubjectKind, require_program
 PANIC: Final = 16 << 25 | 0x0B
 """The instruction of hartwell_panic: host call 16, a0 = the text."""
 LONGEST_PANIC: Final = 256
+MISSES: Final = 3
+"""The number of the counter that the driver reads for misses of the data cache: hpmcounter3."""
 PREFIXES: Final = {SubjectKind.FRAME: "hartwell_frame_", SubjectKind.HEAP: "hartwell_heap_"}
 RECLAIM: Final = "hartwell_reclaim"
 FUNCTIONS: Final = ("alloc", "dealloc", "add_free_memory")
@@ -79,6 +82,8 @@ class GuestSubject(Subject):
         self._functions = tuple(self.text.address(prefix + name) for name in FUNCTIONS)
         self._run = self.driver.address("driver_run")
         init = symbols.find("hartwell_init")
+        if self._modelled:
+            self._count_misses()
         self.kernel.service.budget = self.setting.budget
         self._tell(0, contents=False)
         if init is not None:
@@ -91,16 +96,26 @@ class GuestSubject(Subject):
             program.add(size, offset)
         self.run(program.operations, contents=False)
 
+    def _count_misses(self) -> None:
+        """Have the counter count: firmware leaves all of them stopped, with no event."""
+        for hart in self.machine.harts:
+            hart.write_csr(f"mhpmevent{MISSES}", Event.L1D_MISSES)
+            hart.write_csr("mcountinhibit", hart.read_csr("mcountinhibit") & ~(1 << MISSES))
+
     def _tell(self, cpu: int, *, contents: bool) -> None:
         """Write down for the driver what the allocator is."""
         run = self.workspace.run(cpu)
         run.alloc, run.dealloc, run.add = self._functions
         run.given, run.given_size = self.memory.start, self.memory.size
         run.linear = self.kernel.mm.paging.linear_base if self.kind is SubjectKind.FRAME else 0
-        modelled = self.machine.timing is not None and self.machine.timing.modelled
         run.flags = ((driver.SIZED if self.kind is SubjectKind.HEAP else 0) | (driver.CONTENTS if contents else 0)
-                     | (driver.MISSES if modelled else 0))
+                     | (driver.MISSES if self._modelled else 0))
         run.tp = self.cpus << 32 | cpu
+
+    @property
+    def _modelled(self) -> bool:
+        """Whether there are caches that something can miss."""
+        return self.machine.timing is not None and self.machine.timing.modelled
 
     # --- running ------------------------------------------------------------------------------------------
 

@@ -177,7 +177,7 @@ class PythonSubject(Subject):
             return call()
         with self.kernel.measure() as cost:
             value = call()
-        result["cycles"], result["instructions"] = cost.cycles, cost.instructions
+        result["cycles"], result["instructions"], result["misses"] = cost.cycles, cost.instructions, cost.l1d_misses
         return value
 
     def _edges(self, block: _Block) -> list[tuple[int, int]]:

@@ -12,6 +12,7 @@ import typer
 
 from .allocators import allocators
 from .campaign import campaign
+from .cost import cost
 from .workloads import workloads
 
 app = typer.Typer(name="lab", no_args_is_help=True,
@@ -20,6 +21,7 @@ app = typer.Typer(name="lab", no_args_is_help=True,
 _COMMANDS: Final[dict[str, Callable[..., object]]] = {
     "list": allocators,
     "workloads": workloads,
+    "cost": cost,
     "campaign": campaign,
 }
 for _name, _function in _COMMANDS.items():

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hartwell.cli.options import MACHINE
 from hartwell.cli.status import CommandError
 
+if TYPE_CHECKING:
+    from hartwell.lab.subject.setting import Setting
+    from hartwell.lab.subject.subject import SubjectKind
+
 LOAD, WORK = "The load", "The work"
+ALL = "all"
 
 Spec = Annotated[str, typer.Argument(
     metavar="SPEC", show_default=False,
@@ -26,7 +32,45 @@ Jobs = Annotated[int | None, typer.Option(
     "-j", "--jobs", metavar="N", rich_help_panel=WORK, show_default="one for each core",
     help="How many processes do the work. What comes of it is the same for any number.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")]
+Workloads = Annotated[list[str] | None, typer.Option(
+    "-w", "--workload", metavar="NAME|all", rich_help_panel=LOAD,
+    help="What the allocator is put under (hartwell lab workloads lists them); may be repeated.")]
 LAB_MEMORY = "64M"
+LabMemory = Annotated[str, typer.Option(
+    "-m", "--memory", metavar="SIZE", rich_help_panel=MACHINE,
+    help="RAM of the machine; guest code under test gets a quarter of it.")]
+LabHarts = Annotated[int, typer.Option(
+    "--smp", metavar="N", min=1, max=8, rich_help_panel=MACHINE, help="Number of harts.")]
+Html = Annotated[str | None, typer.Option(
+    "--html", metavar="FILE", help="Write a page for browsers, too; it needs nothing else.")]
+
+
+def make_setting(memory: str = LAB_MEMORY, smp: int = 1, timing: str = "off") -> Setting:
+    """The machine that the options describe. SizeError, ProfileError or InputFileError says what is wrong with them."""
+    from emulator.loader.sizes import parse_size
+    from hartwell.cli.options import load_timing
+    from hartwell.lab.subject.setting import Setting
+
+    return Setting(harts=smp, memory=parse_size(memory, "-m"), timing=load_timing(timing))
+
+
+def workload_names(given: Sequence[str] | None, kind: SubjectKind, default: Sequence[str]) -> list[str]:
+    """The workloads that the options name, each once: of `all`, those for allocators of `kind`."""
+    from hartwell.lab.workload import names
+
+    found: list[str] = []
+    for name in given or default:
+        found += names(kind) if name == ALL else [name]
+    return list(dict.fromkeys(found))
+
+
+def write_page(path: str, text: str) -> None:
+    """Write a page. CommandError if that cannot be done."""
+    try:
+        with open(path, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except OSError as why:
+        raise CommandError(f"--html {path}: {why.strerror or why}") from why
 
 
 def parse_operations(text: str) -> int:

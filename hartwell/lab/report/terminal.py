@@ -1,0 +1,101 @@
+"""Cost and fragmentation in lines of a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hartwell.lab.cost.distribution import Distribution
+from hartwell.lab.cost.fragmentation import mean
+from hartwell.lab.cost.measure import Report, Workloaded
+from hartwell.lab.cost.worst import Worst
+from hartwell.views.table import table_lines
+
+ORDERS = (4, 8)
+"""Orders whose indices are told: blocks of 64 KiB and of 1 MiB."""
+LINES = 8
+"""Operations of the shortest sequence that are told here; JSON and the page have all."""
+
+
+def cost_lines(report: Report) -> list[str]:
+    """Everything that a terminal is told."""
+    return list(_lines(report))
+
+
+def _lines(report: Report) -> Iterator[str]:
+    harts = f"{report.harts} hart{'s' * (report.harts > 1)}"
+    yield f"allocator  {report.subject} ({report.kind}), {amount(report.memory)}, {harts}"
+    yield f"profile    {report.profile} ({report.accuracy})"
+    yield f"load       {report.count:,} operations of each workload, seed {report.seed}"
+    yield ""
+    heads = ("workload", "calls", "number", "cycles min", "median", "p90", "p99", "max", "instr. median", "max",
+             "misses mean", "max")
+    yield from table_lines(heads, [row for each in report.workloads for row in _cost_rows(each)], left=2, plain=True)
+    yield ""
+    heads = ("workload", "calls/Mcycle", "peak", "taken", "waste", *(f"unusable {page_size(n)}" for n in ORDERS), "max",
+             "scattered", "utilisation")
+    yield from table_lines(heads, [_memory_row(each) for each in report.workloads], plain=True)
+    for each in report.workloads:
+        if each.worst or each.findings:
+            yield ""
+            yield from _worst(each)
+
+
+def _cost_rows(each: Workloaded) -> Iterator[tuple[str, ...]]:
+    for number, calls in enumerate(each.calls):
+        yield (each.workload if number == 0 else "", "alloc, none found" if calls.name == "none" else calls.name,
+               f"{calls.cycles.count:,}", *percentiles(calls.cycles), f"{calls.instructions.median:,}",
+               f"{calls.instructions.most:,}", f"{calls.misses.mean:.2f}", f"{calls.misses.most:,}")
+
+
+def percentiles(each: Distribution) -> tuple[str, ...]:
+    """Least, median, 90 and 99 per cent, most."""
+    return tuple(f"{value:,}" for value in (each.least, each.median, each.p90, each.p99, each.most))
+
+
+def _memory_row(each: Workloaded) -> tuple[str, ...]:
+    found, waste = each.fragmentation, each.waste
+    orders = [min(order, found.orders - 1) for order in ORDERS]
+    taken = ("-", "-") if waste is None else (amount(waste.taken), thousandths(waste.share))
+    return (each.workload, f"{each.throughput:,.0f}" if each.throughput else "-", amount(each.peak), *taken,
+            *(thousandths(mean(found.unusable(order))) for order in orders),
+            thousandths(max(found.unusable(orders[-1]))), thousandths(mean(found.scattered)),
+            thousandths(mean(found.utilisation)))
+
+
+def _worst(each: Workloaded) -> Iterator[str]:
+    for finding in each.findings:
+        yield f"{each.workload}: {finding}"
+    for worst in each.worst:
+        yield f"{each.workload}: {worst_text(worst)}"
+        lines = worst.told()
+        if worst.sequence is not None:
+            yield f"  the shortest way there that was found, {len(lines)} operations:"
+        yield from (f"    {line}" for line in lines[:LINES // 2 if len(lines) > LINES else LINES])
+        if len(lines) > LINES:
+            yield f"    … {len(worst.sequence if worst.sequence is not None else ()) - LINES:,} more …"
+            yield from (f"    {line}" for line in lines[-LINES // 2:])
+
+
+def worst_text(worst: Worst) -> str:
+    """The dearest call in a line."""
+    return (f"most {worst.metric} {worst.cost:,}: operation {worst.operation:,}, {worst.text}, with {worst.blocks:,} "
+            f"blocks of {amount(worst.live)} allocated ({worst.cycles:,} cycles, {worst.instructions:,} instructions, "
+            f"{worst.misses:,} misses)")
+
+
+def thousandths(value: int) -> str:
+    """A share in per cent."""
+    return f"{value / 10:.1f} %"
+
+
+def page_size(order: int) -> str:
+    """The bytes of a block of `order`."""
+    return amount(4096 << order)
+
+
+def amount(size: int) -> str:
+    """Bytes in few characters, in units of 1024."""
+    for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if abs(size) >= unit:
+            return f"{size // unit} {name}" if size % unit == 0 else f"{size / unit:.1f} {name}"
+    return f"{size} bytes"

@@ -7,11 +7,9 @@ import typer
 from hartwell.cli.kernels import AsJson
 from hartwell.cli.options import Timing
 from hartwell.cli.stats import DEFAULT_PROFILE
-from hartwell.cli.status import say
 
 from .options import (
-    DEFAULT_MEMORY, Harts, Html, Memory, Operations, Seed, Spec, Workloads, make_setting, open_subject, workload_names,
-    write_page,
+    DEFAULT_MEMORY, Harts, Memory, Operations, Seed, Spec, Workloads, make_setting, open_subject, workload_names,
 )
 
 DEFAULT_WORKLOADS = ("churn", "random", "power-law", "fragmentation")
@@ -26,7 +24,6 @@ def cost(
     memory: Memory = DEFAULT_MEMORY,
     smp: Harts = 1,
     timing: Timing = DEFAULT_PROFILE,
-    html: Html = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what an allocator costs: cycles, cache misses and instructions of each call, fragmentation, and waste.
@@ -37,10 +34,9 @@ def cost(
     \b
     [b]Examples[/b]
       hartwell lab cost buddy                          on Rocket, the calibrated core
-      hartwell lab cost buddy -w all --html cost.html  everything, with drawings
+      hartwell lab cost buddy -w all                   under everything
       hartwell lab cost slab -w random -n 100000 --timing u74
       hartwell lab cost ./mine.elf --json > before.json
-      hartwell lab compare before.json ./mine.elf      what has become slower since
     """
     from hartwell.lab.cost import measure
     from hartwell.lab.report.terminal import cost_lines
@@ -49,15 +45,9 @@ def cost(
     with open_subject(spec, make_setting(memory, smp, timing)) as subject:
         names = workload_names(workload, subject.kind, DEFAULT_WORKLOADS)
         report = measure(subject, names, operations, seed)
-    if html is not None:
-        from hartwell.lab.report.page import cost_page
-
-        write_page(html, cost_page(report))
     if as_json:
         print_json(report.to_json())
     else:
         print_lines(cost_lines(report))
-        if html is not None:
-            say(f"wrote {html}")
     if report.findings:
         raise typer.Exit(1)

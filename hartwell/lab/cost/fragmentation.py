@@ -15,13 +15,13 @@ debugfs; M. Gorman, mm/vmstat.c):
                           fragmentation;  -1000 when it would not fail
                           1000 - (1000 + free * 1000 / 2^k) / blocks;  0 when nothing is free
 
-`free` are pages, `blocks` free blocks of any order, `suitable` how many blocks of 2^k those of order k or more hold. All
-divisions are those of whole numbers, as Linux has them.
+`free` are pages, `blocks` free blocks of any order, `suitable` how many blocks of 2^k those of order k or more hold.
+All divisions are those of whole numbers, as Linux has them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -169,18 +169,18 @@ def follow(history: History, memory: Memory, moments: int = MOMENTS) -> Fragment
         free.append(tuple(free_blocks(empty, memory.paddr // PAGE, highest)))
         longest.append(longest_run(empty))
         used.append(pages - int(empty.sum()))
-        picture[:, moment] = list(_shares(allocated))
+        picture[:, moment] = _shares(allocated)
     live = np.concatenate(([0], history.live))[done]
     times = tuple(history.end * (n + 1) // moments for n in range(moments))
     return Fragmentation(times, tuple(done.tolist()), tuple(free), tuple(longest), tuple(live.tolist()), tuple(used),
                          pages, int(occupancy.touched.sum()), picture)
 
 
-def _shares(allocated: npt.NDArray[np.uint32]) -> Iterator[int]:
+def _shares(allocated: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
     """How much of each part of the memory is allocated, 0 to 255; anything at all is 1 at least."""
     sums = np.concatenate(([0], np.cumsum(allocated, dtype=np.int64)))
-    for row in range(ROWS):
-        begin, end = row * len(allocated) // ROWS, max((row + 1) * len(allocated) // ROWS, 1)
-        part = int(sums[end] - sums[begin])
-        whole = max(end - begin, 1) * PAGE
-        yield min(max(-(-part * 255 // whole), 0), 255)
+    begin = np.arange(ROWS) * len(allocated) // ROWS
+    end = np.maximum((np.arange(ROWS) + 1) * len(allocated) // ROWS, begin + 1)  # few pages: some are shown twice
+    whole = (end - begin) * PAGE
+    shares: npt.NDArray[np.uint8] = np.clip(-(-(sums[end] - sums[begin]) * 255 // whole), 0, 255).astype(np.uint8)
+    return shares

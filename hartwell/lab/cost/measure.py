@@ -28,13 +28,13 @@ from .distribution import Distribution
 from .fragmentation import Fragmentation, follow
 from .history import History
 from .waste import Waste, measure_waste
-from .worst import Worst, find_worst, shorten
+from .worst import TRIES, Worst, find_worst, shorten
 
 FORMAT: Final = "hartwell-lab-cost"
 VERSION: Final = 1
 METRICS: Final = ("cycles", "instructions", "misses")
 UNTIMED: Final = "one cycle per instruction"
-PYTHON_TRIES: Final = 20
+PYTHON_TRIES: Final = 8
 """Runs to find a shorter sequence of a Python allocator's, whose machine is booted anew for each."""
 
 
@@ -133,8 +133,8 @@ def measure(subject: Subject, workloads: Sequence[str], count: int, seed: int, *
             progress: Callable[[str], object] | None = None) -> Report:
     """Measure `subject` under each of `workloads`, `count` operations of each.
 
-    `progress` is told the name of the workload that begins. WorkloadError for a name that there is none of, or a workload
-    that is not for this kind of allocator. SubjectFailed if the allocator does not survive its start.
+    `progress` is told the name of the workload that begins. WorkloadError for a name that there is none of, or a
+    workload that is not for this kind of allocator. SubjectFailed if the allocator does not survive its start.
     """
     profile = subject.setting.timing
     made = [(name, workload(name).operations(subject.kind, subject.memory.size, count, seed)) for name in workloads]
@@ -145,20 +145,24 @@ def measure(subject: Subject, workloads: Sequence[str], count: int, seed: int, *
                 progress(name)
             found.append(_measure(subject, twin, name, operations))
     subject.reset()
-    return Report(subject.name, subject.spec, subject.kind.value, subject.memory.size, subject.setting.harts, seed, count,
-                  profile.name if profile else "off", profile.accuracy if profile else UNTIMED,
+    return Report(subject.name, subject.spec, subject.kind.value, subject.memory.size, subject.setting.harts, seed,
+                  count, profile.name if profile else "off", profile.accuracy if profile else UNTIMED,
                   subject.machine.board.clock_hz, tuple(found))
 
 
 class _Twin:
-    """The same allocator for what needs no cycles: guest code runs faster without a timing model, and as many
-    instructions. (A Python allocator's instructions are counted with one only: there it is the subject itself.)"""
+    """The same allocator for what needs no cycles, which is quicker without a timing model.
+
+    `counting` is what instructions are counted on: guest code retires as many without a model, but those of a Python
+    allocator are estimated with one only.
+    """
 
     def __init__(self, subject: Subject) -> None:
         guest = isinstance(subject, GuestSubject)
-        self._own = guest and subject.setting.timing is not None
+        self._own = subject.setting.timing is not None
         self.subject = subject.another(replace(subject.setting, timing=None)) if self._own else subject
-        self.tries = {} if guest else {"tries": PYTHON_TRIES}
+        self.counting = self.subject if guest else subject
+        self.tries = TRIES if guest else PYTHON_TRIES
         measured = Trial(self.subject).conservation
         self.conservation = measured if isinstance(measured, Conservation) else None
 
@@ -179,7 +183,8 @@ def _measure(subject: Subject, twin: _Twin, name: str, operations: Operations) -
     waste = None
     if not outcome.findings:
         twin.subject.reset()
-        worst = [replace(each, sequence=shorten(twin.subject, operations, each, **twin.tries))
+        twin.counting.reset()
+        worst = [replace(each, sequence=shorten(twin.counting, operations, each, twin.tries))
                  if each.metric == "instructions" else each for each in worst]
         if twin.conservation is not None and history.peak >= 0:
             waste = measure_waste(twin.subject, twin.conservation, operations, history.peak,

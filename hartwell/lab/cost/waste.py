@@ -2,9 +2,9 @@
 
 Nobody but the allocator knows what it rounds sizes up to, and what it keeps for itself. But everybody can see what is
 still to be had: a pristine allocator gives its *yield* (`oracle.conservation`), and one that is stopped at the peak of
-a workload gives what is left. What is neither left nor allocated is waste, in three parts that cannot be told apart from
-outside: rounding, books that grow with the blocks, and free memory that is too scattered to be given out (none of a
-frame allocator, whose smallest block is a page; pieces below 64 bytes of a heap).
+a workload gives what is left. What is neither left nor allocated is waste, in three parts that cannot be told apart
+from outside: rounding, books that grow with the blocks, and free memory that is too scattered to be given out (none of
+a frame allocator, whose smallest block is a page; pieces below 64 bytes of a heap).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from hartwell.lab.subject.subject import Subject
 
 @dataclass(frozen=True)
 class Waste:
-    """At the peak, behind operation `operation`: bytes `requested` and allocated, bytes that could still be had (`left`),
-    and what there was for a pristine allocator to give (`whole`).
+    """At the peak, behind operation `operation`: bytes `requested` and allocated, bytes that could still be had
+    (`left`), and what there was for a pristine allocator to give (`whole`).
 
     `largest` is the largest block of the rest. `complete` is False when the rest was of so many pieces that counting
     ended: then `taken` and `waste` are upper bounds.

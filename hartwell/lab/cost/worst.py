@@ -92,9 +92,12 @@ def shorten(subject: Subject, operations: Operations, worst: Worst, tries: int =
     runs = _Runs(subject, until, lives, worst.cost, tries)
     target = int(lives[-1])
     others = [int(life) for life in np.unique(lives) if life != target]
+    if runs.hold([]):  # more often than not, what went before makes no difference
+        return runs.chosen([])
     if not runs.hold(others):
         return None
-    alive = [life for life in others if life in still_alive(until, lives)]
+    living = still_alive(until, lives)
+    alive = [life for life in others if life in living]
     if len(alive) < len(others) and runs.hold(alive):
         others = alive
     parts = 2
@@ -114,8 +117,10 @@ def shorten(subject: Subject, operations: Operations, worst: Worst, tries: int =
 
 
 def lives_of(operations: Operations) -> npt.NDArray[np.int64]:
-    """For each operation, the number of the life that it belongs to: of a block, from its allocation to when it is given
-    back, with all parts that it is cut into."""
+    """For each operation, the number of the life that it belongs to.
+
+    That of a block is from its allocation to when it is given back, with all parts that it is cut into.
+    """
     lives = np.zeros(len(operations), dtype=np.int64)
     of_handle: dict[int, int] = {}
     kinds, handles, sizes = (operations[name].tolist() for name in ("kind", "handle", "size"))

@@ -12,6 +12,8 @@ from hartwell.views.table import table_lines
 
 ORDERS = (4, 8)
 """Orders whose indices are told: blocks of 64 KiB and of 1 MiB."""
+COST_HEADS = ("workload", "calls", "number", "cycles min", "median", "p90", "p99", "max", "instr. median", "max",
+              "misses mean", "max")
 LINES = 8
 """Operations of the shortest sequence that are told here; JSON and the page have all."""
 
@@ -27,20 +29,18 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"profile    {report.profile} ({report.accuracy})"
     yield f"load       {report.count:,} operations of each workload, seed {report.seed}"
     yield ""
-    heads = ("workload", "calls", "number", "cycles min", "median", "p90", "p99", "max", "instr. median", "max",
-             "misses mean", "max")
-    yield from table_lines(heads, [row for each in report.workloads for row in _cost_rows(each)], left=2, plain=True)
+    costs = [row for each in report.workloads for row in cost_rows(each)]
+    yield from table_lines(COST_HEADS, costs, left=2, plain=True)
     yield ""
-    heads = ("workload", "calls/Mcycle", "peak", "taken", "waste", *(f"unusable {page_size(n)}" for n in ORDERS), "max",
-             "scattered", "utilisation")
-    yield from table_lines(heads, [_memory_row(each) for each in report.workloads], plain=True)
+    yield from table_lines(memory_heads(report), [memory_row(report, each) for each in report.workloads], plain=True)
     for each in report.workloads:
         if each.worst or each.findings:
             yield ""
             yield from _worst(each)
 
 
-def _cost_rows(each: Workloaded) -> Iterator[tuple[str, ...]]:
+def cost_rows(each: Workloaded) -> Iterator[tuple[str, ...]]:
+    """A row for each kind of calls."""
     for number, calls in enumerate(each.calls):
         yield (each.workload if number == 0 else "", "alloc, none found" if calls.name == "none" else calls.name,
                f"{calls.cycles.count:,}", *percentiles(calls.cycles), f"{calls.instructions.median:,}",
@@ -52,14 +52,22 @@ def percentiles(each: Distribution) -> tuple[str, ...]:
     return tuple(f"{value:,}" for value in (each.least, each.median, each.p90, each.p99, each.most))
 
 
-def _memory_row(each: Workloaded) -> tuple[str, ...]:
+def memory_heads(report: Report) -> tuple[str, ...]:
+    """Over `memory_row`. A frame's page is allocated as a whole: utilisation is for heaps."""
+    heads = ("workload", "calls/Mcycle", "peak", "taken", "waste", *(f"unusable {page_size(n)}" for n in ORDERS), "max",
+             "scattered")
+    return (*heads, "utilisation") if report.kind == "heap" else heads
+
+
+def memory_row(report: Report, each: Workloaded) -> tuple[str, ...]:
+    """Throughput, waste at the peak, and fragmentation, which are means over virtual time but for `max`."""
     found, waste = each.fragmentation, each.waste
     orders = [min(order, found.orders - 1) for order in ORDERS]
     taken = ("-", "-") if waste is None else (amount(waste.taken), thousandths(waste.share))
-    return (each.workload, f"{each.throughput:,.0f}" if each.throughput else "-", amount(each.peak), *taken,
-            *(thousandths(mean(found.unusable(order))) for order in orders),
-            thousandths(max(found.unusable(orders[-1]))), thousandths(mean(found.scattered)),
-            thousandths(mean(found.utilisation)))
+    row = (each.workload, f"{each.throughput:,.0f}" if each.throughput else "-", amount(each.peak), *taken,
+           *(thousandths(mean(found.unusable(order))) for order in orders),
+           thousandths(max(found.unusable(orders[-1]))), thousandths(mean(found.scattered)))
+    return (*row, thousandths(mean(found.utilisation))) if report.kind == "heap" else row
 
 
 def _worst(each: Workloaded) -> Iterator[str]:
@@ -69,18 +77,21 @@ def _worst(each: Workloaded) -> Iterator[str]:
         yield f"{each.workload}: {worst_text(worst)}"
         lines = worst.told()
         if worst.sequence is not None:
-            yield f"  the shortest way there that was found, {len(lines)} operations:"
-        yield from (f"    {line}" for line in lines[:LINES // 2 if len(lines) > LINES else LINES])
-        if len(lines) > LINES:
-            yield f"    … {len(worst.sequence if worst.sequence is not None else ()) - LINES:,} more …"
-            yield from (f"    {line}" for line in lines[-LINES // 2:])
+            number = len(worst.sequence)
+            yield f"  the shortest way there that was found, {number} operation{'s' * (number != 1)}:"
+        if worst.sequence is None or len(lines) <= LINES:
+            yield from (f"    {line}" for line in lines)
+            continue
+        half = LINES // 2
+        more = f"… {len(worst.sequence) - 2 * half:,} more …"
+        yield from (f"    {line}" for line in (*lines[:half], more, *lines[-half:]))
 
 
 def worst_text(worst: Worst) -> str:
     """The dearest call in a line."""
-    return (f"most {worst.metric} {worst.cost:,}: operation {worst.operation:,}, {worst.text}, with {worst.blocks:,} "
-            f"blocks of {amount(worst.live)} allocated ({worst.cycles:,} cycles, {worst.instructions:,} instructions, "
-            f"{worst.misses:,} misses)")
+    return (f"most {worst.metric} {worst.cost:,}: operation {worst.operation:,}, {worst.text}, with "
+            f"{amount(worst.live)} in {worst.blocks:,} block{'s' * (worst.blocks != 1)} allocated "
+            f"({worst.cycles:,} cycles, {worst.instructions:,} instructions, {worst.misses:,} misses)")
 
 
 def thousandths(value: int) -> str:

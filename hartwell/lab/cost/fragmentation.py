@@ -125,6 +125,12 @@ class Fragmentation:
         return [live * 1000 // (used * PAGE) if used else 1000 for live, used in zip(self.live, self.used, strict=True)]
 
     @property
+    def overall_utilisation(self) -> int:
+        """The same over all the time: of all bytes in such pages at all moments."""
+        whole = sum(self.used) * PAGE
+        return sum(self.live) * 1000 // whole if whole else 1000
+
+    @property
     def scattered(self) -> list[int]:
         """The share of free pages that is not in the longest run of them, in thousandths."""
         free = [self.pages - used for used in self.used]
@@ -140,7 +146,7 @@ class Fragmentation:
             "unusable": [{"order": order, "mean": mean(unusable[order]), "max": max(unusable[order])}
                          for order in orders],
             "scattered": {"mean": mean(self.scattered), "max": max(self.scattered)},
-            "utilisation": {"mean": mean(self.utilisation), "min": min(self.utilisation)},
+            "utilisation": {"mean": self.overall_utilisation, "min": min(self.utilisation)},
             "moments": {
                 "time": list(self.time), "operation": list(self.operation), "live": list(self.live),
                 "used_pages": list(self.used), "longest_run": list(self.longest),

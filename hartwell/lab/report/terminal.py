@@ -67,7 +67,7 @@ def memory_row(report: Report, each: Workloaded) -> tuple[str, ...]:
     row = (each.workload, f"{each.throughput:,.0f}" if each.throughput else "-", amount(each.peak), *taken,
            *(thousandths(mean(found.unusable(order))) for order in orders),
            thousandths(max(found.unusable(orders[-1]))), thousandths(mean(found.scattered)))
-    return (*row, thousandths(mean(found.utilisation))) if report.kind == "heap" else row
+    return (*row, thousandths(found.overall_utilisation)) if report.kind == "heap" else row
 
 
 def _worst(each: Workloaded) -> Iterator[str]:

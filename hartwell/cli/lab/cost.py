@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import typer
 
-from hartwell.cli.kernels import AsJson
 from hartwell.cli.options import Timing
 from hartwell.cli.stats import DEFAULT_PROFILE
 
 from .options import (
-    DEFAULT_MEMORY, Harts, Memory, Operations, Seed, Spec, Workloads, make_setting, open_subject, workload_names,
+    LAB_MEMORY, AsJson, LabHarts, LabMemory, Operations, Seed, Spec, Workloads, counting, make_setting,
+    parse_operations, workload_names,
 )
 
 DEFAULT_WORKLOADS = ("churn", "random", "power-law", "fragmentation")
-DEFAULT_COUNT = 10_000
+DEFAULT_COUNT = "10000"
 
 
 def cost(
@@ -21,8 +21,8 @@ def cost(
     workload: Workloads = None,
     operations: Operations = DEFAULT_COUNT,
     seed: Seed = 1,
-    memory: Memory = DEFAULT_MEMORY,
-    smp: Harts = 1,
+    memory: LabMemory = LAB_MEMORY,
+    smp: LabHarts = 1,
     timing: Timing = DEFAULT_PROFILE,
     as_json: AsJson = False,
 ) -> None:
@@ -33,18 +33,20 @@ def cost(
 
     \b
     [b]Examples[/b]
-      hartwell lab cost buddy                          on Rocket, the calibrated core
-      hartwell lab cost buddy -w all                   under everything
-      hartwell lab cost slab -w random -n 100000 --timing u74
+      hartwell lab cost buddy               on Rocket, the calibrated core
+      hartwell lab cost buddy -w all        under everything
+      hartwell lab cost slab -w random -n 100k --timing u74
       hartwell lab cost ./mine.elf --json > before.json
     """
     from hartwell.lab.cost import measure
     from hartwell.lab.report.terminal import cost_lines
+    from hartwell.lab.subject import load_subject
     from hartwell.views.table import print_json, print_lines
 
-    with open_subject(spec, make_setting(memory, smp, timing)) as subject:
+    count = parse_operations(operations)
+    with load_subject(spec, make_setting(memory, smp, timing)) as subject, counting("workloads") as counter:
         names = workload_names(workload, subject.kind, DEFAULT_WORKLOADS)
-        report = measure(subject, names, operations, seed)
+        report = measure(subject, names, count, seed, progress=counter)
     if as_json:
         print_json(report.to_json())
     else:

@@ -130,10 +130,10 @@ class Report:
 
 
 def measure(subject: Subject, workloads: Sequence[str], count: int, seed: int, *,
-            progress: Callable[[str], object] | None = None) -> Report:
+            progress: Callable[[int, int], object] | None = None) -> Report:
     """Measure `subject` under each of `workloads`, `count` operations of each.
 
-    `progress` is told the name of the workload that begins. WorkloadError for a name that there is none of, or a
+    `progress` is told how many workloads of how many are done. WorkloadError for a name that there is none of, or a
     workload that is not for this kind of allocator. SubjectFailed if the allocator does not survive its start.
     """
     profile = subject.setting.timing
@@ -142,7 +142,7 @@ def measure(subject: Subject, workloads: Sequence[str], count: int, seed: int, *
     with _Twin(subject) as twin:
         for name, operations in made:
             if progress is not None:
-                progress(name)
+                progress(len(found), len(made))
             found.append(_measure(subject, twin, name, operations))
     subject.reset()
     return Report(subject.name, subject.spec, subject.kind.value, subject.memory.size, subject.setting.harts, seed,

@@ -11,6 +11,9 @@
  * pool's; nobody has two caches' locks.
  */
 #include "buddy/blocks.h"
+#include <hartwell/plant.h>
+
+HARTWELL_PROMISE(bounded_time);
 
 #define ROOM            16                      /* frames in a cache */
 #define BATCH           8                       /* frames that go from or to the pool at once */
@@ -23,18 +26,28 @@ struct cache {
 
 static struct hartwell_lock pool_lock;
 static struct cache caches[HARTWELL_MAX_CPUS];
+static size_t free_count;                       /* frames in the pool and the caches, or more while some are on their way */
+
+/* There are `change` more frames free. */
+static void count_free(size_t change)
+{
+    if (PLANTED(LOST_UPDATE))
+        *(volatile size_t *)&free_count = *(volatile size_t *)&free_count + change;
+    else
+        __atomic_fetch_add(&free_count, change, __ATOMIC_RELAXED);
+}
 
 /* Move frames of a locked cache to the pool until `keep` are left: those at the bottom, which have not been used for longest. */
 static void drain(struct cache *cache, uint32_t keep)
 {
     uint32_t out = cache->count - keep;
     hartwell_lock(&pool_lock);
-    for (uint32_t n = 0; n < out; n++)
+    for (uint32_t n = PLANTED(DRAIN_LOSES_ONE); n < out; n++)
         blocks_give(cache->frames[n], 1);
     hartwell_unlock(&pool_lock);
     for (uint32_t n = 0; n < keep; n++)
         cache->frames[n] = cache->frames[out + n];
-    cache->count = keep;
+    cache->count = PLANTED(STALE_CACHE) && keep ? keep + 1 : keep;
 }
 
 /* Move up to a batch of frames from the pool to a locked, empty cache. */
@@ -48,6 +61,8 @@ static void fill(struct cache *cache)
         cache->frames[cache->count++] = (uint32_t)frame;
     }
     hartwell_unlock(&pool_lock);
+    if (PLANTED(SHORT_BATCH) && cache->count)
+        cache->count = BATCH;                   /* as if the pool always had so many */
 }
 
 /* A frame of this CPU's cache; NONE if that and the pool are empty. */
@@ -92,13 +107,15 @@ static void drain_all(void)
 uintptr_t hartwell_frame_alloc(size_t size, size_t align)
 {
     size_t count = pages(size), aligned = pages(align);
-    if (!count)
-        return 0;
+    if (!count || count > __atomic_load_n(&free_count, __ATOMIC_RELAXED))
+        return 0;                               /* not to be had, wherever the free frames are */
     size_t frame = count == 1 && aligned == 1 ? take_cached() : take_from_pool(count, aligned);
-    if (frame == NONE) {
+    if (frame == NONE && !PLANTED(CACHES_KEPT)) {
         drain_all();
         frame = take_from_pool(count, aligned);
     }
+    if (frame != NONE)
+        count_free(-count);
     return frame == NONE ? 0 : frame_paddr(frame);
 }
 
@@ -106,6 +123,7 @@ void hartwell_frame_dealloc(uintptr_t paddr, size_t size)
 {
     if (paddr % HARTWELL_PAGE_SIZE || size % HARTWELL_PAGE_SIZE)
         hartwell_panic("buddy-percpu: memory that is not whole pages");
+    count_free(pages(size));
     if (size == HARTWELL_PAGE_SIZE) {
         give_cached(frame_at(paddr));
         return;
@@ -117,7 +135,8 @@ void hartwell_frame_dealloc(uintptr_t paddr, size_t size)
 
 void hartwell_frame_add_free_memory(uintptr_t paddr, size_t size)
 {
+    count_free(pages(size));
     hartwell_lock(&pool_lock);
-    blocks_give(frame_at(paddr), pages(size));
+    blocks_add(frame_at(paddr), pages(size));
     hartwell_unlock(&pool_lock);
 }

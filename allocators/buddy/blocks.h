@@ -12,7 +12,10 @@
 /* `count` frames in a row, the first at a multiple of `align`, a power of two; NONE if there are none. */
 size_t blocks_take(size_t count, size_t align);
 
-/* Make the `count` frames from `frame` on free. Panics if there are no such frames, or the first is free already. */
+/* There are `count` more frames, from `frame` on; they are free. */
+void blocks_add(size_t frame, size_t count);
+
+/* Make the `count` frames from `frame` on free. Panics if they are not ours, or the first is free already. */
 void blocks_give(size_t frame, size_t count);
 
 static inline size_t frame_at(uintptr_t paddr)

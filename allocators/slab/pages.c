@@ -102,6 +102,8 @@ static void *find(struct region *region, size_t count, size_t align, enum page_s
 {
     for (struct page *first = region->runs; first; first = first->next) {
         size_t number = (uintptr_t)start_of(region, first) >> HARTWELL_PAGE_SHIFT, skip = -number & (align - 1);
+        if (PLANTED(PAGE_ALIGN_ONLY))
+            skip = 0;
         if (skip <= first->count && count <= first->count - skip) {
             take(region, first, skip, count, state);
             return start_of(region, first + skip);

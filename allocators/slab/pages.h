@@ -4,6 +4,7 @@
 #define PAGES_H
 
 #include <hartwell/lab.h>
+#include <hartwell/plant.h>
 
 enum page_state {
     PAGE_FREE,                                  /* in a free run */
@@ -23,7 +24,7 @@ struct page {
 /* How many pages `size` bytes take. */
 static inline size_t pages_in(size_t size)
 {
-    return (size >> HARTWELL_PAGE_SHIFT) + (size % HARTWELL_PAGE_SIZE != 0);
+    return (size >> HARTWELL_PAGE_SHIFT) + (size % HARTWELL_PAGE_SIZE != 0 && !PLANTED(SHORT_RUN));
 }
 
 /* What is known of the page that `address` is in; NULL if it is none of ours. Needs no lock. */

@@ -32,7 +32,7 @@ static size_t larger(size_t size, size_t align)
 static unsigned class_of(size_t size)
 {
     unsigned class = 0;
-    while (((size_t)SMALLEST << class) < size)
+    while (((size_t)SMALLEST << class) + (PLANTED(WRONG_CLASS) ? SMALLEST : 0) < size)
         class++;
     return class;
 }
@@ -68,7 +68,7 @@ static struct page *new_slab(unsigned class)
     slab->used = 0;
     slab->free = NULL;
     for (char *slot = start + HARTWELL_PAGE_SIZE; slot > start;) {
-        slot -= slot_size;
+        slot -= PLANTED(FORGED_SLOT) && slot_size == 64 && slot == start + 256 ? slot_size / 2 : slot_size;
         *(void **)slot = slab->free;
         slab->free = slot;
     }
@@ -81,19 +81,27 @@ static void *alloc_slot(unsigned number)
     void *slot = NULL;
     hartwell_lock(&class->lock);
     if (!class->partial) {
-        struct page *slab = new_slab(number);
-        if (slab)
-            push(class, slab);
+        struct page *new = new_slab(number);
+        if (new)
+            push(class, new);
     }
-    if (class->partial) {
-        struct page *slab = class->partial;
+    struct page *slab = class->partial;
+    if (slab) {
         slot = slab->free;
         slab->free = *(void **)slot;
-        slab->used++;
+        slab->used += !PLANTED(BLIND_COUNT);
         if (!slab->free)
             unlink(class, slab);                /* full: it is in no list, until a slot of it comes back */
     }
+    if (PLANTED(LATE_LINK)) {                   /* into the slot handed out before, which is its caller's by now */
+        static void *last;
+        if (last)
+            *(void **)last = slot;
+        last = slot;
+    }
     hartwell_unlock(&class->lock);
+    if (PLANTED(BLIND_COUNT) && slab)
+        slab->used++;
     return slot;
 }
 
@@ -101,19 +109,28 @@ static void free_slot(unsigned number, void *slot)
 {
     struct class *class = &classes[number];
     struct page *slab = page_of(slot);
-    hartwell_lock(&class->lock);
+    if (!PLANTED(MISSING_LOCK))
+        hartwell_lock(&class->lock);
     if (!slab || slab->state != PAGE_SLAB || slab->class != number || (uintptr_t)slot % ((uintptr_t)SMALLEST << number))
         hartwell_panic("slab: no slot of this size");
-    if (!slab->free)
-        push(class, slab);
+    if (PLANTED(POISON_TOO_FAR))
+        for (char *byte = slot; byte < (char *)slot + (SMALLEST << number) + 1; byte++)
+            *byte = 0x6b;
+    int was_full = !slab->free;
     *(void **)slot = slab->free;
     slab->free = slot;
-    slab->used--;
+    slab->used -= 1 + (PLANTED(COUNT_DRIFT) && was_full && slab->used > 1);
+    if (PLANTED(LOCK_DROPPED_EARLY))
+        hartwell_unlock(&class->lock);
+    if (was_full)
+        push(class, slab);
     if (!slab->used) {
         unlink(class, slab);
-        pages_free((void *)((uintptr_t)slot & -(uintptr_t)HARTWELL_PAGE_SIZE), 1);
+        if (!PLANTED(EMPTY_SLAB_LOST))
+            pages_free((void *)((uintptr_t)slot & -(uintptr_t)HARTWELL_PAGE_SIZE), 1);
     }
-    hartwell_unlock(&class->lock);
+    if (!PLANTED(MISSING_LOCK) && !PLANTED(LOCK_DROPPED_EARLY))
+        hartwell_unlock(&class->lock);
 }
 
 void *hartwell_heap_alloc(size_t size, size_t align)

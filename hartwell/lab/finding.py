@@ -38,6 +38,8 @@ class FindingKind(Enum):
     OUT_OF_BOUNDS = "out of bounds"
     DOUBLE_FREE = "double free"
     INVALID_FREE = "invalid free"
+    NOT_ZEROED = "not zeroed"
+    """Memory that was to be zeroed is not."""
     RACE = "race"
     """Some interleaving of harts ends in another of these."""
     DEADLOCK = "deadlock"

@@ -83,10 +83,11 @@ class Trial:
 
     @property
     def conservation(self) -> Conservation | Finding:
-        """What the pristine subject can give, or why it cannot be emptied; measured once. It is pristine afterwards."""
+        """What the pristine subject can give, or what is wrong with that; measured once. It is pristine afterwards."""
         if self._conservation is None:
             try:
-                self._conservation = Conservation.measure(self.subject)
+                measured = Conservation.measure(self.subject)
+                self._conservation = measured.complaint(self.subject.given) or measured
             except SubjectFailed as why:
                 finding = why.finding
                 self._conservation = replace(finding, operation=None, what=f"emptied when pristine: {finding.what}")

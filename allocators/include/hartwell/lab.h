@@ -22,6 +22,15 @@
  *
  *     void      hartwell_init(void);
  *
+ * and, if it keeps freed memory in caches where no other request finds it, to be called when all is to be had:
+ *
+ *     void      hartwell_reclaim(void);
+ *
+ * and, if it has that, memory that is all zero:
+ *
+ *     uintptr_t hartwell_frame_alloc_zeroed(size_t size, size_t align);
+ *     void     *hartwell_heap_alloc_zeroed(size_t size, size_t align);
+ *
  * What is expected of them is said at their declarations below; all of it is tested. docs/lab-abi.md has the same as a manual
  * page, and for Rust.
  */
@@ -42,6 +51,7 @@
 /* ------------------------------------------------------------------------------------------- what you define */
 
 void hartwell_init(void);
+void hartwell_reclaim(void);
 
 /*
  * `size` bytes of physical memory from `paddr` on, both multiples of 4096, are yours from now on. Their contents are anything.
@@ -74,6 +84,19 @@ void *hartwell_heap_alloc(size_t size, size_t align);
 
 /* Take back the block at `start`, which hartwell_heap_alloc(size, align) returned. */
 void hartwell_heap_dealloc(void *start, size_t size, size_t align);
+
+/* As the functions without _zeroed, and each byte of the memory is 0. Neither has to be there. */
+uintptr_t hartwell_frame_alloc_zeroed(size_t size, size_t align);
+void *hartwell_heap_alloc_zeroed(size_t size, size_t align);
+
+/*
+ * Promises: an allocator that makes one is held to it. HARTWELL_PROMISE(x) defines the symbol hartwell_x.
+ *
+ *     refuses_misuse      freeing a block a second time, memory that was never handed out, or what does not begin where a page
+ *                         (a frame) or a multiple of 8 (a heap block) does: panics, and changes nothing
+ *     bounded_time        what a call takes does not grow with the number of blocks, free ones or others
+ */
+#define HARTWELL_PROMISE(what)  const uint8_t hartwell_##what = 1
 
 /* ------------------------------------------------------------------------------------------- what you may use */
 

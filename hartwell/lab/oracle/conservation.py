@@ -1,9 +1,9 @@
 """Conservation: with everything given back, the whole memory can be had again, in blocks as large as at first.
 
 The *yield* of an allocator is measured by taking all that it gives: as many blocks of the largest size as there are,
-then of half that size, and so on down to a granule. One that keeps freed memory in caches, and can be told to give it up
-(`Subject.reclaim`), is told so first. A pristine allocator's yield is the measure; later ones must not
-be smaller (LOST), nor of smaller blocks (SPLINTERED).
+then of half that size, and so on down to a granule. One that keeps freed memory in caches, and can be told to give it
+up (`Subject.reclaim`), is told so first. A pristine allocator's yield is the measure; later ones must not be smaller
+(LOST), nor of smaller blocks (SPLINTERED).
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SMALLEST_HEAP: Final = 64
 """Bytes of the smallest blocks that a heap is emptied with: below, what is left says more of headers than of losses."""
+LEAST: Final = 0.75
+"""The share of what was given that a pristine allocator must give, at least: the rest is for headers and tables."""
 MOST: Final = 60_000
 """Blocks that are taken, at most."""
 
@@ -64,6 +66,17 @@ class Conservation:
         found = drain(subject, 0)
         subject.reset()
         return cls(found)
+
+    def complaint(self, given: int) -> Finding | None:
+        """What is wrong with the measure itself, of an allocator that was given `given` bytes."""
+        size, actual = self.pristine.size, str(self.pristine)
+        if size > given:
+            return Finding(FindingKind.OUT_OF_RANGE, f"pristine, {_bytes(size - given)} more can be had than were "
+                           "given", size=size - given, expected=f"at most {_bytes(given)}", actual=actual)
+        if size < given * LEAST:
+            return Finding(FindingKind.LOST, f"pristine, {_bytes(given - size)} of the {_bytes(given)} that were given "
+                           "cannot be had", size=given - size, expected=f"at least {LEAST:.0%}", actual=actual)
+        return None
 
     def check(self, subject: Subject, cpu: int = 0) -> list[Finding]:
         """What is wrong with a subject that has everything back. It is empty afterwards."""

@@ -9,6 +9,7 @@ A folder's manifest.toml says what is in it:
     [[planted]]                     # a bug that can be planted: built with -DPLANT_MISSING_MERGE
     name = "missing-merge"
     title = "a block that comes back is not put together with its buddy"
+    found_by = ["splintered"]       # the kinds of findings (FindingKind), one of which the first finding is of
 """
 
 from __future__ import annotations
@@ -30,12 +31,16 @@ _OWN_TITLES: Final = {"osdk-frame": "the kernel's own buddy system with per-CPU 
 
 @dataclass(frozen=True)
 class Entry:
-    """An allocator that comes along: `name` is its SPEC; `kind` "frame" or "heap"."""
+    """An allocator that comes along: `name` is its SPEC; `kind` "frame" or "heap".
+
+    Of a planted bug, `found_by` are the values of FindingKind, one of which the first finding against it is of.
+    """
 
     name: str
     kind: str
     title: str
     plant: bool = False
+    found_by: tuple[str, ...] = ()
 
 
 def allocators() -> list[Entry]:
@@ -46,7 +51,8 @@ def allocators() -> list[Entry]:
             continue
         manifest = tomllib.loads((folder / "manifest.toml").read_text("utf-8"))
         found.append(Entry(folder.name, manifest["kind"], manifest["title"]))
-        found += [Entry(f"{folder.name}/{planted['name']}", manifest["kind"], planted["title"], True)
+        found += [Entry(f"{folder.name}/{planted['name']}", manifest["kind"], planted["title"], True,
+                        tuple(planted.get("found_by", ())))
                   for planted in manifest.get("planted", ())]
     return sorted(found, key=lambda entry: (entry.name.partition("/")[0], entry.plant))
 

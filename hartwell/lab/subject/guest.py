@@ -47,6 +47,7 @@ MISSES: Final = 3
 PREFIXES: Final = {SubjectKind.FRAME: "hartwell_frame_", SubjectKind.HEAP: "hartwell_heap_"}
 RECLAIM: Final = "hartwell_reclaim"
 FUNCTIONS: Final = ("alloc", "dealloc", "add_free_memory")
+PROMISES: Final = ("refuses-misuse", "bounded-time")
 
 
 class GuestSubject(Subject):
@@ -203,14 +204,20 @@ class GuestSubject(Subject):
         return GuestSubject(self._data, self.name, setting, self.spec)
 
     @property
+    def given(self) -> int:
+        """See Subject: all, or the setting's pieces."""
+        return sum(size for _, size in self.setting.pieces) or self.memory.size
+
+    @property
     def digest(self) -> str:
         """See Subject."""
         return hashlib.sha256(self._data).hexdigest()
 
     @property
     def promises(self) -> frozenset[str]:
-        """What the ELF says by exporting a symbol: `hartwell_refuses_misuse`."""
-        return frozenset({"refuses-misuse"} if self.text.symbols.find("hartwell_refuses_misuse") else ())
+        """What the ELF says by exporting a symbol: HARTWELL_PROMISE of hartwell/lab.h."""
+        return frozenset(promise for promise in PROMISES
+                         if self.text.symbols.find("hartwell_" + promise.replace("-", "_")))
 
     # --- what went wrong -------------------------------------------------------------------------------------
 

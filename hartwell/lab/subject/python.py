@@ -47,6 +47,12 @@ class _Block:
     size: int
     align: int
     seed: int
+    filled: tuple[tuple[int, int], ...] = ()
+    """Addresses and bytes of what was filled when it was allocated: more than the block, once it has been split."""
+
+    def part(self, offset: int, size: int) -> _Block:
+        """A part of it."""
+        return _Block(self.address + offset, size, self.align, self.seed, self.filled)
 
 
 class PythonSubject(Subject):
@@ -131,9 +137,10 @@ class PythonSubject(Subject):
             self._blocks.pop(handle, None)
             address = self._measured(result, lambda: self._alloc(layout))
             if address is not None:
-                block = self._blocks[handle] = _Block(address, size, layout.align, handle + 1)
                 result["value"] = address
+                self._blocks[handle] = block = _Block(address, size, layout.align, handle + 1)
                 if contents:
+                    block.filled = _edges(address, size)
                     self._fill(block)
             return State.DONE
         if kind == Kind.ADD:
@@ -144,9 +151,9 @@ class PythonSubject(Subject):
             return State.SKIPPED
         result["value"] = found.address
         if kind == Kind.SPLIT:
-            self._blocks[size] = _Block(found.address + offset, found.size - offset, found.align, found.seed)
+            self._blocks[size] = found.part(offset, found.size - offset)
             result["value"] = found.address + offset
-            found.size = offset
+            self._blocks[handle] = found.part(0, offset)
             return State.DONE
         if contents:
             result["found"] = self._look(found)
@@ -180,26 +187,27 @@ class PythonSubject(Subject):
         result["cycles"], result["instructions"], result["misses"] = cost.cycles, cost.instructions, cost.l1d_misses
         return value
 
-    def _edges(self, block: _Block) -> list[tuple[int, int]]:
-        """Physical address and bytes of the parts of a block that are filled."""
-        paddr = block.address - self.memory.start + self.memory.paddr
-        if block.size <= 2 * EDGE:
-            return [(paddr, block.size)]
-        return [(paddr, EDGE), (paddr + block.size - EDGE, EDGE)]
-
     def _fill(self, block: _Block) -> None:
         with self.kernel.mm.port.looking():
-            for paddr, size in self._edges(block):
-                self.machine.bus.write(paddr, _pattern(block.seed, paddr, size))
+            for address, size in block.filled:
+                self.machine.bus.write(self._paddr(address), _pattern(block.seed, address, size))
 
     def _look(self, block: _Block) -> int:
-        begin = block.address - self.memory.start + self.memory.paddr
+        end = block.address + block.size
         with self.kernel.mm.port.looking():
-            for paddr, size in self._edges(block):
-                has, expected = self.machine.bus.read(paddr, size), _pattern(block.seed, paddr, size)
+            for address, size in block.filled:
+                begin, stop = max(address, block.address), min(address + size, end)
+                if begin >= stop:
+                    continue
+                has = self.machine.bus.read(self._paddr(begin), stop - begin)
+                expected = _pattern(block.seed, begin, stop - begin)
                 if has != expected:
-                    return 1 + paddr - begin + next(i for i in range(size) if has[i] != expected[i])
+                    return 1 + begin - block.address + next(i for i, byte in enumerate(has) if byte != expected[i])
         return 0
+
+    def _paddr(self, address: int) -> int:
+        """The physical address of an address that the allocator gave."""
+        return address - self.memory.start + self.memory.paddr
 
     def another(self, setting: Setting) -> PythonSubject:
         """See Subject."""
@@ -212,8 +220,15 @@ class PythonSubject(Subject):
         self._boot(self.setting.machine())
 
 
-def _pattern(seed: int, paddr: int, size: int) -> bytes:
-    return bytes((seed * 167 + at * 89 & 0xFF) for at in range(paddr, paddr + size))
+def _edges(address: int, size: int) -> tuple[tuple[int, int], ...]:
+    """Address and bytes of the parts of a block that are filled."""
+    if size <= 2 * EDGE:
+        return ((address, size),)
+    return (address, EDGE), (address + size - EDGE, EDGE)
+
+
+def _pattern(seed: int, address: int, size: int) -> bytes:
+    return bytes((seed * 167 + at * 89 & 0xFF) for at in range(address, address + size))
 
 
 def _finding(why: Exception, at: int | None, operation: str, layout: Layout) -> Finding:

@@ -78,8 +78,13 @@ class Subject:
         return ""
 
     @property
+    def given(self) -> int:
+        """Bytes of `memory` that it has when it is pristine."""
+        return self.memory.size
+
+    @property
     def promises(self) -> frozenset[str]:
-        """What it offers beyond the ABI: of "refuses-misuse", "splits"."""
+        """What it offers beyond the ABI: of "refuses-misuse", "bounded-time" (docs/lab-abi.md)."""
         return frozenset()
 
     def run(self, operations: Operations, cpu: int = 0, *, contents: bool = True) -> Results:

@@ -5,15 +5,14 @@ No script is in it, and nothing is loaded from anywhere; colours follow the read
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from html import escape
-from importlib.resources import files
 from typing import Final
 
 from emulator.engine.tracing import TRACE_WAIT
 from emulator.timeline import satp_root
 from kernel.boot.figures import amount
 
+from . import html
 from .areas import read_areas
 from .charts import (
     LEVEL_CLASSES, OWNERS, areas_chart, memory_chart, owners, phases_chart, stretched_chart, timeline_chart,
@@ -25,19 +24,14 @@ from .text import memory_changes, printable, step_text
 MOST_RANGES, MOST_STEPS, MOST_CHANGES, MOST_LINES = 40, 300, 100, 1_000
 """Rows of long lists; how many more there are is said below them."""
 LEVEL_TEXTS: Final = {3: "M: machine mode", 1: "S: supervisor mode", 0: "U: user mode", 2: "waiting for an interrupt"}
-STYLE: Final = "style.css"
 
 
 def page(story: Story) -> str:
     """The whole page."""
-    style = (files("hartwell.explain") / STYLE).read_text(encoding="utf-8")
     title = f"How {story.what} boots"
     parts = [_heading(story, title), _timeline(story), _phases(story), _address_space(story), _memory(story),
              _details(story), _satp(story), _traps(story), _steps(story), _console(story), _footer(story)]
-    return (f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-            f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n'
-            f"<style>\n{style}</style>\n</head>\n<body>\n" + "\n".join(part for part in parts if part)
-            + "\n</body>\n</html>\n")
+    return html.document(title, parts)
 
 
 def _heading(story: Story, title: str) -> str:
@@ -52,10 +46,10 @@ def _timeline(story: Story) -> str:
     levels = [(LEVEL_CLASSES[level], LEVEL_TEXTS[level]) for level in LEVEL_ORDER
               if any(phase.levels[level] for phase in story.phases)]
     stretched = stretched_chart(story)
-    return _section("Timeline", timeline_chart(story), _legend(levels),
-                    "<h3>Each phase equally wide</h3>" if stretched else "", stretched,
-                    note="To scale. In a band, a column is divided as its time was; what was there at all has a pixel. "
-                         "Point at a phase or at a mark of satp to read what it is.")
+    return html.section("Timeline", timeline_chart(story), html.legend(levels),
+                        "<h3>Each phase equally wide</h3>" if stretched else "", stretched,
+                        note="To scale. In a band, a column is divided as its time was; what was there at all has a "
+                             "pixel. Point at a phase or at a mark of satp to read what it is.")
 
 
 def _phases(story: Story) -> str:
@@ -67,7 +61,7 @@ def _phases(story: Story) -> str:
              f"{sum(phase.traps for phase in story.phases):,}", f"{sum(phase.calls for phase in story.phases):,}")
     heads = ("", "phase", "what it is", "cycles", "share", "instructions", *(LEVEL_NAMES[n] for n in LEVEL_ORDER),
              "traps", "SBI calls")
-    return _section("Phases", phases_chart(story), _table(heads, rows, left=3, foot=total))
+    return html.section("Phases", phases_chart(story), html.table(heads, rows, left=3, foot=total))
 
 
 def _share(phase: Phase, level: int) -> str:
@@ -80,8 +74,9 @@ def _address_space(story: Story) -> str:
         return ""
     legend = [("mapped", "mapped"), ("mapped new", "changed in this phase"),
               ("built", "in a table that is not used yet")]
-    return _section("Address space", areas_chart(story, areas), _legend(legend),
-                    note="What the boot hart's page table maps at the end of each phase, by part of the address space.")
+    return html.section("Address space", areas_chart(story, areas), html.legend(legend),
+                        note="What the boot hart's page table maps at the end of each phase, by part of the address "
+                             "space.")
 
 
 def _memory(story: Story) -> str:
@@ -95,10 +90,10 @@ def _memory(story: Story) -> str:
         rows.append((name, *(amount(size) if size else "" for size in sizes)))
     rows.append(("free", *(amount(memory.free) if memory.free else "" for _, memory in shown)))
     legend = [(f"o{n % OWNERS}", name) for n, name in enumerate(names)]
-    return _section("Memory in use", memory_chart(story), _legend(legend),
-                    _table(("used by, after phase", *(str(number) for number, _ in shown)), rows),
-                    note="By the metadata of frames; before there is metadata, what is known: the kernel's image, and "
-                         "what the early allocator has handed out.")
+    return html.section("Memory in use", memory_chart(story), html.legend(legend),
+                        html.table(("used by, after phase", *(str(number) for number, _ in shown)), rows),
+                        note="By the metadata of frames; before there is metadata, what is known: the kernel's image, "
+                             "and what the early allocator has handed out.")
 
 
 def _details(story: Story) -> str:
@@ -116,7 +111,7 @@ def _details(story: Story) -> str:
         parts.append(f"<details><summary>{text}</summary>\n<ul>{''.join(items)}</ul></details>" if items
                      else f"<p>{text}</p>")
         before = phase
-    return _section("What each phase did", *parts)
+    return html.section("What each phase did", *parts)
 
 
 def _mappings(before: Phase | None, phase: Phase) -> list[str]:
@@ -134,8 +129,8 @@ def _satp(story: Story) -> str:
             for change in changes]
     if not rows:
         return ""
-    return _section("satp", _table(("clock", "hart", "by", "becomes"), rows, numbers=(0, 1)),
-                    _more(story.timeline.totals.satp_changes - len(rows), "changes"))
+    return html.section("satp", html.table(("clock", "hart", "by", "becomes"), rows, numbers=(0, 1)),
+                        html.more(story.timeline.totals.satp_changes - len(rows), "changes"))
 
 
 def _traps(story: Story) -> str:
@@ -143,10 +138,10 @@ def _traps(story: Story) -> str:
              for kind, number, count, harts in total_traps(story.timeline.totals)]
     calls = [(*call_name(extension, function), f"{count:,}")
              for extension, function, count in firmware_calls(story.timeline.totals)]
-    parts = [_table(("trap", "number", "harts"), traps)] if traps else []
+    parts = [html.table(("trap", "number", "harts"), traps)] if traps else []
     if calls:
-        parts += ["<h3>Calls to the firmware</h3>", _table(("extension", "function", "number"), calls, left=2)]
-    return _section("Traps", *parts) if parts else ""
+        parts += ["<h3>Calls to the firmware</h3>", html.table(("extension", "function", "number"), calls, left=2)]
+    return html.section("Traps", *parts) if parts else ""
 
 
 def _steps(story: Story) -> str:
@@ -155,10 +150,10 @@ def _steps(story: Story) -> str:
              step_text(step), story.places.show(step.target)) for step in steps[:MOST_STEPS]]
     if not rows:
         return ""
-    table = _table(("clock", "hart", "privilege", "why", "goes on at"), rows, numbers=(0, 1))
-    return _section("Privilege, step by step",
-                    f"<details><summary>{len(rows)} changes</summary>{table}{_more(len(steps) - len(rows), 'steps')}"
-                    "</details>")
+    table = html.table(("clock", "hart", "privilege", "why", "goes on at"), rows, numbers=(0, 1))
+    return html.section("Privilege, step by step",
+                        f"<details><summary>{len(rows)} changes</summary>{table}"
+                        f"{html.more(len(steps) - len(rows), 'steps')}</details>")
 
 
 def _console(story: Story) -> str:
@@ -168,41 +163,10 @@ def _console(story: Story) -> str:
     wide = len(f"{story.cycles:,}")
     lines = "\n".join(f"{line.clock:>{wide},}  {printable(line.text)}" for line in kept[:MOST_LINES])
     more = len(kept) - min(len(kept), MOST_LINES) + story.timeline.lines_left_out
-    return _section("Console", f"<pre>{escape(lines)}</pre>", _more(more, "lines"),
-                    note="Each line with the cycle at which its first byte was sent.")
+    return html.section("Console", f"<pre>{escape(lines)}</pre>", html.more(more, "lines"),
+                        note="Each line with the cycle at which its first byte was sent.")
 
 
 def _footer(story: Story) -> str:
     return (f'<footer class="note"><p>Made by Hartwell {escape(story.version)}. The same command makes the same page, '
             "byte for byte.</p></footer>")
-
-
-# --- pieces ---------------------------------------------------------------------------------------------------
-
-def _section(heading: str, *parts: str, note: str = "") -> str:
-    shown = [f"<h2>{escape(heading)}</h2>", f'<p class="note">{escape(note)}</p>' if note else "", *parts]
-    return "<section>" + "\n".join(part for part in shown if part) + "</section>"
-
-
-def _legend(entries: Iterable[tuple[str, str]]) -> str:
-    items = "".join(f'<li><span class="{kind}"></span>{escape(text)}</li>' for kind, text in entries)
-    return f'<ul class="legend">{items}</ul>'
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1, numbers: Sequence[int] | None = None,
-           foot: Sequence[str] | None = None) -> str:
-    """A table; columns from `left` on hold numbers, or those of `numbers` alone."""
-    right = set(range(left, len(heads)) if numbers is None else numbers)
-
-    def cells(row: Sequence[str], tag: str) -> str:
-        return "".join(f'<{tag}{" class=" + chr(34) + "n" + chr(34) if n in right else ""}>{escape(text)}</{tag}>'
-                       for n, text in enumerate(row))
-
-    body = "\n".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
-    end = f"<tfoot><tr>{cells(foot, 'td')}</tr></tfoot>" if foot is not None else ""
-    return (f'<div class="wide"><table><thead><tr>{cells(heads, "th")}</tr></thead>\n<tbody>{body}</tbody>{end}'
-            "</table></div>")
-
-
-def _more(number: int, what: str) -> str:
-    return f'<p class="note">… and {number:,} more {what}</p>' if number > 0 else ""

@@ -65,6 +65,12 @@ class Svg:
         self._parts.append(f'<line x1="{number(x1)}" y1="{number(y1)}" x2="{number(x2)}" y2="{number(y2)}" '
                            f'class="{kind}"/>')
 
+    def image(self, x: float, y: float, width: float, height: float, source: str, title: str = "") -> None:
+        """A picture, stretched; its pixels stay squares with edges. `source` is an address, such as a `data:` one."""
+        shape = (f'<image x="{number(x)}" y="{number(y)}" width="{number(width)}" height="{number(height)}" '
+                 f'preserveAspectRatio="none" style="image-rendering: pixelated" href="{escape(source)}"')
+        self._parts.append(f"{shape}><title>{escape(title)}</title></image>" if title else f"{shape}/>")
+
     def text(self, x: float, y: float, text: str, kind: str = "", anchor: str = "start") -> None:
         """A text whose base line begins, has its middle or ends at x, y."""
         if text:

@@ -8,8 +8,8 @@ from hartwell.cli.options import Timing
 from hartwell.cli.stats import DEFAULT_PROFILE
 
 from .options import (
-    LAB_MEMORY, AsJson, LabHarts, LabMemory, Operations, Seed, Spec, Workloads, counting, make_setting,
-    parse_operations, workload_names,
+    LAB_MEMORY, AsJson, Html, LabHarts, LabMemory, Operations, Seed, Spec, Workloads, counting, make_setting,
+    parse_operations, workload_names, write_page,
 )
 
 DEFAULT_WORKLOADS = ("churn", "random", "power-law", "fragmentation")
@@ -24,6 +24,7 @@ def cost(
     memory: LabMemory = LAB_MEMORY,
     smp: LabHarts = 1,
     timing: Timing = DEFAULT_PROFILE,
+    html: Html = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what an allocator costs: cycles, cache misses and instructions of each call, fragmentation, and waste.
@@ -33,8 +34,8 @@ def cost(
 
     \b
     [b]Examples[/b]
-      hartwell lab cost buddy               on Rocket, the calibrated core
-      hartwell lab cost buddy -w all        under everything
+      hartwell lab cost buddy                          on Rocket, the calibrated core
+      hartwell lab cost buddy -w all --html cost.html  under everything, with drawings
       hartwell lab cost slab -w random -n 100k --timing u74
       hartwell lab cost ./mine.elf --json > before.json
     """
@@ -47,6 +48,10 @@ def cost(
     with load_subject(spec, make_setting(memory, smp, timing)) as subject, counting("workloads") as counter:
         names = workload_names(workload, subject.kind, DEFAULT_WORKLOADS)
         report = measure(subject, names, count, seed, progress=counter)
+    if html is not None:
+        from hartwell.lab.report.page import cost_page
+
+        write_page(html, cost_page(report))
     if as_json:
         print_json(report.to_json())
     else:

@@ -55,17 +55,15 @@ class Distribution:
 
 
 def edges(most: int) -> list[int]:
-    """Where bins begin, for values up to `most`: 0, 1, 2 … 8, and from there four to each power of two (8, 10, 12)."""
-    found = [0, 1, 2, 3, 4, 5, 6, 7]
-    power = 8
+    """Where bins begin, for values up to `most`: 0, 1, 2 … 16, from there eight to each power of two (16, 18, 20)."""
+    found = list(range(16))
+    power = 16
     while power <= most:
-        found += [power + quarter * power // 4 for quarter in range(4)]
+        found += [power + part * power // 8 for part in range(8)]
         power <<= 1
     return [edge for edge in found if edge <= most]
 
 
 def bin_end(edge: int) -> int:
     """Where the bin that begins at `edge` ends: the first value that is not in it."""
-    if edge < 8:
-        return edge + 1
-    return edge + (1 << edge.bit_length() - 3)
+    return edge + (1 << max(edge.bit_length() - 4, 0))

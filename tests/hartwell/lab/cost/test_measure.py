@@ -55,14 +55,15 @@ def test_calls_are_those_of_the_results(timed: Subject, report: Report) -> None:
 def test_misses_are_those_of_the_data_cache() -> None:
     """An allocation that is done again at once finds what it needs in the cache; the first does not."""
     program = Program()
-    for _ in range(3):
+    program.alloc(64)  # so that its page stays
+    for _ in range(6):
         program.dealloc(program.alloc(64))
     with load_subject("slab", SETTING) as subject:
         assert subject.machine.timing is not None
         before = subject.machine.timing.stats().harts[0].events[Event.L1D_MISSES]
         misses = subject.run(program.operations, contents=False)["misses"]
         counted = subject.machine.timing.stats().harts[0].events[Event.L1D_MISSES] - before
-    assert misses[0] > 0 and misses[4] == 0
+    assert misses[0] > 10 and misses[-4:].sum() <= 1, misses
     assert misses.sum() <= counted  # the driver has some of its own
 
 

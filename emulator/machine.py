@@ -40,6 +40,7 @@ from .wiring import wire
 
 if TYPE_CHECKING:
     from .snapshot import Snapshot
+    from .solo import Solo
     from .timing.profile import Profile
     from .timing.timing import Timing
 
@@ -295,11 +296,21 @@ class Machine:
     @contextmanager
     def passing_points(self) -> Iterator[None]:
         """No breakpoint and no watchpoint stops the machine in a `with` block. Costs nothing."""
+        before = self.engine.word(layout.M_POINTS)
         self.engine.set_word(layout.M_POINTS, layout.POINTS_PASS)
         try:
             yield
         finally:
-            self.engine.set_word(layout.M_POINTS, layout.POINTS_STOP)
+            self.engine.set_word(layout.M_POINTS, before)
+
+    def solo(self, watches: Collection[Watch] = ()) -> Solo:
+        """Have the harts run one at a time, by hand, up to their next access to what is watched; see `solo`.
+
+        Its watchpoints replace those set before, until it is closed.
+        """
+        from .solo import Solo
+
+        return Solo(self, self._loop, watches)
 
     def last_hit(self, steps: int) -> tuple[Stop, int | None]:
         """Make `steps` steps past all breakpoints and watchpoints: the Stop, and how many came before the last hit.

@@ -95,7 +95,7 @@ class RunLoop:
             machine.drain_console()
             for tracer in machine.tracers:
                 tracer.drain()
-            stop = self._meaning(reason, poll)
+            stop = self.meaning(reason, poll)
             if stop is not None:
                 return stop
             if machine.interrupted:
@@ -109,7 +109,7 @@ class RunLoop:
             if reason in GLANCES and self.glance is not None and self.glance():
                 return Interrupted()
 
-    def _meaning(self, reason: int, poll: Poll | None) -> Stop | None:
+    def meaning(self, reason: int, poll: Poll | None) -> Stop | None:
         """What the engine's reason means to us: a Stop, or None to go on."""
         if self._failure is not None:
             failure, self._failure = self._failure, None

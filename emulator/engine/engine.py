@@ -39,6 +39,8 @@ NOWHERE = (block.NOWHERE, block.NOWHERE)
 DEVICES = (0x1_0000, 0x7FFF_FFFF)
 """Physical addresses between boot ROM and RAM: where device accesses are looked for when they are traced."""
 
+HartsState = tuple[int, bytes, bytes]
+"""The block of the hart in the engine, all hart blocks, and that hart's engine state."""
 MmioRead = Callable[[int, int], int]
 MmioWrite = Callable[[int, int, int], None]
 
@@ -313,6 +315,55 @@ class Engine:
                 return reason
             self.flush_translations()
 
+    def run_alone(self, hart: int, limit: int, passing: bool) -> int:
+        """`run` with `hart` only, whatever the others wait for; `passing`: its first instruction hits no watchpoint.
+
+        No hart is in the middle of a block afterwards. A reservation (LR) outlives the turns of other harts:
+        the caller ends it when another stores there.
+        """
+        self.leave_block()
+        words = self._word_view
+        words[_ALONE] = chosen = self.hart_block[hart]
+        if passing:
+            if words[_HART] != chosen:
+                self._swap(words[_HART], chosen)
+                self.flush_tlb()
+            words[_NATURAL] = words[_PART] = words[_LIMIT] = 1
+            words[_WATCH_PASS] = watch.PASS_WANTED
+            self._count(hart, 1)
+        try:
+            return self.run(limit)
+        finally:
+            words[_ALONE] = words[_SLICE_END] = 0
+            self.leave_block()
+
+    def leave_block(self) -> None:
+        """Let the block that the hart in the engine is in the middle of, if it is, end here."""
+        words = self._word_view
+        left = words[_NATURAL]
+        if left:
+            self._count(self.current_hart, -left)
+            words[_NATURAL] = 0
+        words[_PART] = words[_LIMIT] = words[_WATCH_PASS] = 0
+        words[_BLOCK_CLOCK] = -1
+
+    def _count(self, hart: int, instructions: int) -> None:
+        """Count instructions of a split block, as `clock.spend` does."""
+        at = hart * layout.H_SIZE >> 3
+        self._hart_view[at + _INSNS] += instructions
+        if self._timing is None:
+            self._hart_view[at + _CLOCK] += instructions
+
+    def save_harts(self) -> HartsState:
+        """What the harts are, between two `run_alone`: all of it that is not in memory, devices or a timing model."""
+        return self._word_view[_HART], bytes(self._hart_view), ctypes.string_at(self.env, abi.ENV_SIZE)
+
+    def load_harts(self, state: HartsState) -> None:
+        """Make the harts what `save_harts` of this engine has found. Page tables must be as they were then."""
+        self._word_view[_HART], words, loaded = state
+        ctypes.memmove(self.hart_block[0], words, len(words))
+        ctypes.memmove(self.env, loaded, len(loaded))
+
     def attach_timing(self, timing: TimingModel) -> None:
         """Let `timing` count cycles, from the next `reset` on; before the first `run`, once."""
         self._timing = timing
@@ -517,6 +568,8 @@ def _words_at(address: int) -> memoryview[int]:
 
 _SIGN, _MASK = 1 << 63, (1 << 64) - 1
 _HART, _NATURAL, _INSNS = layout.M_HART >> 3, layout.M_NATURAL >> 3, layout.H_INSNS >> 3
+_ALONE, _PART, _LIMIT, _CLOCK = layout.M_ALONE >> 3, layout.M_PART >> 3, layout.M_LIMIT >> 3, layout.H_CLOCK >> 3
+_WATCH_PASS, _BLOCK_CLOCK, _SLICE_END = layout.M_WATCH_PASS >> 3, layout.M_BLOCK_CLOCK >> 3, layout.M_SLICE_END >> 3
 _PACED, _RUN_LIMIT = layout.M_PACED >> 3, layout.M_RUN_LIMIT >> 3
 _BREAK_SKIP, _WATCH_CUTS = layout.M_BREAK_SKIP >> 3, layout.M_WATCH_CUTS >> 3
 

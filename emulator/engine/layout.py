@@ -106,6 +106,7 @@ M_BREAK_COUNT: Final = _m.take()
 M_BREAK_SKIP: Final = _m.take()  # and the one to pass this time, -1 for none
 M_POINTS: Final = _m.take()  # what breakpoints and watchpoints do: POINTS_ values
 M_LAST_HIT: Final = _m.take()  # M_STEP_LEFT just before the last hit, -1 for none
+M_ALONE: Final = _m.take()  # block of the hart that runs alone, 0 when all take their turns
 M_WATCHES: Final = _m.take(4 * MAX_WATCHES)  # watchpoints: {first byte, last byte, kinds, 1 if virtual}; see watch
 M_WATCH_COUNT: Final = _m.take()
 M_WATCH_PASS: Final = _m.take()  # the instruction that hit one is to run, or runs: watch.PASS_ values, 0 for none
@@ -233,9 +234,10 @@ STOP_TRACE: Final = 10  # trace ring full
 STOP_CONSOLE: Final = 11  # console output waits to be taken
 STOP_EVENT: Final = 12  # M_NEXT_EVENT is reached
 STOP_PACE: Final = 13  # about to leap M_STOP_ARG cycles ahead
-STOP_WATCH: Final = 14  # an access hit a watchpoint, and has been done
+STOP_WATCH: Final = 14  # an access hit a watchpoint, and has been done (POINTS_BEFORE: is about to be)
 
 # --- what breakpoints and watchpoints do (M_POINTS) -------------------------------------------------
 POINTS_STOP: Final = 0
 POINTS_PASS: Final = 1  # nothing
 POINTS_NOTE: Final = 2  # leave in M_LAST_HIT where the last hit was; steps must be counted
+POINTS_BEFORE: Final = 3  # stop, watchpoints before the access

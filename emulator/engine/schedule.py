@@ -17,10 +17,10 @@ from .fpsingle import settle
 from .interrupt import env_of, pending, refresh_mip
 from .layout import (
     F_EMU_START, F_TB_INVALIDATE, F_TLB_FLUSH, H_CLOCK, H_ENV, H_INSNS, H_MIP_LINES, H_MTIMECMP, H_SIZE, H_SPIN_COUNT,
-    H_SPIN_PC, H_TIMING, H_USER_PAGES, H_WAITING, H_WAKE, INFINITE, M_ARMED, M_BLOCK_CLOCK, M_BUDGET, M_CLINT, M_CS,
-    M_ENV, M_EVENT, M_HART, M_HARTS, M_HART_COUNT, M_HOLD, M_INSNS_END, M_LEFT, M_LIMIT, M_NATURAL, M_NEXT_EVENT,
-    M_PACED, M_QUANTUM, M_REBUILD, M_REBUILD_SIZE, M_RUN_LIMIT, M_SLICE, M_SLICE_END, M_STEP, M_STOP, M_TIMING, M_UC,
-    M_YIELD, STOP_ENGINE, STOP_EVENT, STOP_IDLE, STOP_LIMIT, STOP_NONE, STOP_PACE, STOP_STEP,
+    H_SPIN_PC, H_TIMING, H_USER_PAGES, H_WAITING, H_WAKE, INFINITE, M_ALONE, M_ARMED, M_BLOCK_CLOCK, M_BUDGET,
+    M_CLINT, M_CS, M_ENV, M_EVENT, M_HART, M_HARTS, M_HART_COUNT, M_HOLD, M_INSNS_END, M_LEFT, M_LIMIT, M_NATURAL,
+    M_NEXT_EVENT, M_PACED, M_QUANTUM, M_REBUILD, M_REBUILD_SIZE, M_RUN_LIMIT, M_SLICE, M_SLICE_END, M_STEP, M_STOP,
+    M_TIMING, M_UC, M_YIELD, STOP_ENGINE, STOP_EVENT, STOP_IDLE, STOP_LIMIT, STOP_NONE, STOP_PACE, STOP_STEP,
 )
 from .native import entry, inline
 from .prims import call1, call3, call5, ld64, st32, st64
@@ -77,8 +77,13 @@ def next_hart(m: int) -> int:
     """The hart to run now, 0 if none can (`run` then has a reason to stop, or finds the machine idle).
 
     The running hart keeps its slice; otherwise the lowest clock wins, and among equals the one that
-    comes next after the running hart.
+    comes next after the running hart. One that runs alone (M_ALONE) waits for nobody, and is waited for by all.
     """
+    alone = ld64(m + M_ALONE)
+    if alone:
+        st64(m + M_YIELD, 0)
+        st64(m + M_SLICE_END, INFINITE)
+        return 0 if ld64(alone + H_WAITING) else alone
     current = ld64(m + M_HART)
     count = ld64(m + M_HART_COUNT)
     if ld64(m + M_NATURAL):  # in the middle of a block that the debugger split
@@ -138,7 +143,8 @@ def switch_to(m: int, h: int) -> None:
     for i in range(ENV_SIZE // 8):
         st64(env + 8 * i, ld64(h + H_ENV + 8 * i))
     st64(m + M_HART, h)
-    st64(env + ENV_LOAD_RES, -1)  # another hart may have stored there meanwhile
+    if not ld64(m + M_ALONE):  # who runs harts one by one knows better
+        st64(env + ENV_LOAD_RES, -1)  # another hart may have stored there meanwhile
     st64(m + M_TIMING, ld64(h + H_TIMING))
     st64(h + H_USER_PAGES, 0)
     call1(ld64(m + F_TLB_FLUSH), ld64(m + M_CS))

@@ -25,9 +25,9 @@ from .effective import effective
 from .fpsingle import settle
 from .layout import (
     F_EMU_STOP, H_COUNTED_TRAPS, H_TRAPS, M_CS, M_CURRENT, M_ENV, M_FP_PC, M_HART, M_HOSTCALLS, M_LEFT, M_LIMIT,
-    M_LOOP_COUNT, M_LOOP_EPC, M_LOOP_INSNS, M_LOOP_PC, M_NATURAL, M_PART, M_RUN_LIMIT, M_STOP, M_TIMING,
-    M_TIMING_REDIRECT, M_TIMING_STOP_SHORT, M_TRAPS, M_UC, M_WATCH_CUTS, M_WATCH_PASS, M_WATCH_PC, M_WATCH_RESULT,
-    R_BYTES, R_COUNT, R_PC, STOP_HOSTCALL, STOP_STEP, STOP_TRAP_LOOP,
+    M_LOOP_COUNT, M_LOOP_EPC, M_LOOP_INSNS, M_LOOP_PC, M_NATURAL, M_PART, M_POINTS, M_RUN_LIMIT, M_STOP, M_TIMING,
+    M_TIMING_REDIRECT, M_TIMING_STOP_SHORT, M_TRAPS, M_UC, M_WATCH_CUTS, M_WATCH_HIT, M_WATCH_PASS, M_WATCH_PC,
+    M_WATCH_RESULT, POINTS_BEFORE, R_BYTES, R_COUNT, R_PC, STOP_HOSTCALL, STOP_STEP, STOP_TRAP_LOOP, STOP_WATCH,
 )
 from .mmu import effective_mode, fetch_parcel, flush_modes, host_address, translate
 from .native import entry, inline
@@ -226,10 +226,13 @@ def split_at(m: int, env: int, pc: int) -> None:
     st64(m + M_NATURAL, ld64(m + M_NATURAL) + count - done)
     st64(m + M_PART, 1)
     st64(m + M_LIMIT, 1)
-    st64(m + M_WATCH_PASS, PASS_WANTED)
     st64(m + M_WATCH_PC, pc)
     st64(m + M_WATCH_CUTS, ld64(m + M_WATCH_CUTS) + 1)
     look_at_access(m, env, pc)
+    if ld64(m + M_POINTS) == POINTS_BEFORE and ld64(m + M_WATCH_HIT):
+        request_stop(m, STOP_WATCH, 0)
+    else:
+        st64(m + M_WATCH_PASS, PASS_WANTED)
     st64(env + ENV_PC, pc)
     if ld64(m + M_TIMING):
         call3(ld64(m + M_TIMING_STOP_SHORT), m, pc, 0)

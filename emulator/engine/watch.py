@@ -13,6 +13,9 @@ So a watchpoint changes nothing that the guest can see, but the cycles of a timi
 abandoned has been fetched to its end already. (A debugger that knows the way comes back to the place
 without watchpoints; see `emulator.debug`.)
 
+One hart by itself can be stopped before the access instead (POINTS_BEFORE, `emulator.solo`): nothing is then
+remembered, and the instruction is let pass when that hart goes on (`Engine.run_alone`).
+
 An address is physical or virtual; a virtual one is watched in all address spaces. Fetches are not watched.
 """
 

@@ -42,6 +42,8 @@ class FindingKind(Enum):
     """Memory that was to be zeroed is not."""
     RACE = "race"
     """Some interleaving of harts ends in another of these."""
+    CHECK = "check"
+    """What the program under test checks by itself does not hold."""
     DEADLOCK = "deadlock"
     COST = "cost"
     """An operation costs more than it may, or its cost grows with what it must not depend on."""

@@ -84,6 +84,10 @@ class Conservation:
             now = drain(subject, cpu)
         except SubjectFailed as why:
             return [why.finding]
+        return self.judge(now)
+
+    def judge(self, now: Yield) -> list[Finding]:
+        """What is wrong with a subject that has everything back, and gives `now`."""
         then = self.pristine
         if now.size < then.size:
             lost = then.size - now.size

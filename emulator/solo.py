@@ -23,12 +23,14 @@ from types import TracebackType
 from typing import NamedTuple, Self, TYPE_CHECKING
 
 from .engine import abi, layout
-from .engine.engine import HartsState as HartsState
+from .engine.engine import HartsState
 from .stop import Stop, Watch, Watchdog
 
 if TYPE_CHECKING:
     from .machine import Machine
     from .runloop import RunLoop
+
+__all__ = ["Before", "HartsState", "Solo"]
 
 MASK = (1 << 64) - 1
 NO_RESERVATION = MASK

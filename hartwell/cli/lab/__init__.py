@@ -13,6 +13,7 @@ import typer
 from .allocators import allocators
 from .campaign import campaign
 from .cost import cost
+from .race import race
 from .workloads import workloads
 
 app = typer.Typer(name="lab", no_args_is_help=True,
@@ -23,6 +24,7 @@ _COMMANDS: Final[dict[str, Callable[..., object]]] = {
     "workloads": workloads,
     "cost": cost,
     "campaign": campaign,
+    "race": race,
 }
 for _name, _function in _COMMANDS.items():
     app.command(_name)(_function)

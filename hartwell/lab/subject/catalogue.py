@@ -23,6 +23,8 @@ from typing import Final
 OWN: Final = {"osdk-frame": "kernel.osdk.frame_allocator:FrameAllocator",
               "osdk-heap": "kernel.osdk.heap_allocator:HeapAllocator"}
 """The kernel's own allocators, in Python, by name: SPECs."""
+RACE: Final = "race"
+"""The kind of what is no allocator, but a program for `hartwell lab race`."""
 
 
 _OWN_TITLES: Final = {"osdk-frame": "the kernel's own buddy system with per-CPU caches, in Python",
@@ -31,7 +33,7 @@ _OWN_TITLES: Final = {"osdk-frame": "the kernel's own buddy system with per-CPU 
 
 @dataclass(frozen=True)
 class Entry:
-    """An allocator that comes along: `name` is its SPEC; `kind` "frame" or "heap".
+    """An allocator that comes along: `name` is its SPEC; `kind` "frame" or "heap" (or RACE).
 
     Of a planted bug, `found_by` are the values of FindingKind, one of which the first finding against it is of.
     """
@@ -45,16 +47,32 @@ class Entry:
 
 def allocators() -> list[Entry]:
     """All that come along, by name; an allocator's planted bugs behind it."""
-    found = [Entry(name, name.removeprefix("osdk-"), _OWN_TITLES[name]) for name in OWN]
+    own = [Entry(name, name.removeprefix("osdk-"), _OWN_TITLES[name]) for name in OWN]
+    return _sorted(own + _entries(races=False))
+
+
+def races() -> list[Entry]:
+    """All race programs that come along (docs/lab-races.md): no allocators. Their planted bugs are behind them."""
+    return _sorted(_entries(races=True))
+
+
+def _entries(*, races: bool) -> list[Entry]:
+    found: list[Entry] = []
     for folder in files("allocators").iterdir():
         if not (folder / f"{folder.name}.elf").is_file() or folder.name == "driver":
             continue
         manifest = tomllib.loads((folder / "manifest.toml").read_text("utf-8"))
+        if (manifest["kind"] == RACE) != races:
+            continue
         found.append(Entry(folder.name, manifest["kind"], manifest["title"]))
         found += [Entry(f"{folder.name}/{planted['name']}", manifest["kind"], planted["title"], True,
                         tuple(planted.get("found_by", ())))
                   for planted in manifest.get("planted", ())]
-    return sorted(found, key=lambda entry: (entry.name.partition("/")[0], entry.plant))
+    return found
+
+
+def _sorted(entries: list[Entry]) -> list[Entry]:
+    return sorted(entries, key=lambda entry: (entry.name.partition("/")[0], entry.plant))
 
 
 def names() -> list[str]:

@@ -41,6 +41,10 @@ def debug(
     load: Annotated[str | None, typer.Option(
         "--load", metavar="FILE", rich_help_panel=WHAT,
         help="Go on from a snapshot, instead of booting. IMAGE then only tells of symbols.")] = None,
+    replay: Annotated[str | None, typer.Option(
+        "--replay", metavar="FILE", rich_help_panel=WHAT,
+        help="A failure of an allocator, found by the lab (hartwell lab search --save FILE): begin where it fails.")
+    ] = None,
     memory: Memory = None,
     smp: Harts = None,
     mmu: Mmu = None,
@@ -101,6 +105,13 @@ def debug(
     limit = parse_count(max_insns, "--max-insns") if max_insns is not None else None
     profile = load_timing(timing)
     disks = open_disks(disk or [], snapshot=True)
+    if replay is not None:
+        given = {"IMAGE": image, "--bios": bios, "--kernel": kernel, "--initrd": initrd, "--append": append,
+                 "--disk": disk, "--load": load, "-m": memory, "--smp": smp, "--mmu": mmu, "--timing": profile,
+                 "--max-insns": limit, "--track": track}
+        return _debug_replay(replay, [name for name, value in given.items() if value], interactive=interactive,
+                             directories=[Path(each) for each in directories or []], scripts=scripts,
+                             lines=execute or [], batch=batch)
     ours = image is None and kernel is None and load is None
     for directory in directories or []:
         if not Path(directory).is_dir():
@@ -175,6 +186,46 @@ def _debug(stack: ExitStack, machine: Machine, software: Software, *, ours: bool
     session = Session(target, Programs(software.images, directories), screen.say, palette=Palette(colours),
                       context=interactive, tracker=tracker)
     return _lead(session, scripts, lines, interactive=interactive, batch=batch)
+
+
+def _debug_replay(path: str, given: list[str], *, interactive: bool, directories: list[Path], scripts: list[Path],
+                  lines: list[str], batch: bool) -> int:
+    """The session of a replay; `given` are options that a replay leaves no choice of."""
+    from emulator.debug import Target
+    from hartwell.debug.palette import Palette
+    from hartwell.debug.programs import Programs
+    from hartwell.debug.replaying import Replaying
+    from hartwell.debug.screen import Screen
+    from hartwell.debug.session import Session
+    from hartwell.lab.search.replay import Replay
+
+    if given:
+        raise CommandError(f"--replay {path}: says itself what runs, and on which machine; leave {', '.join(given)} away")
+    replay = Replay.load(path)
+    replayed = replay.run()
+    if replayed.changed:
+        say(f"{replay.located} is not what it was when {path} was written")
+    if replayed.finding is None:
+        raise CommandError(f"--replay {path}: {replay.located} passes now: there is no failure to look at "
+                           f"(it was {replay.finding})")
+    replaying = Replaying(replay, replayed.finding)
+    with ExitStack() as stack:
+        machine = replaying.machine()
+        stack.callback(machine.close)
+        screen = Screen(interactive=interactive)
+        stack.callback(screen.end)
+        machine.reboot = True
+        target = stack.enter_context(Target(machine, replaying.program))
+        session = Session(target, Programs(replaying.images(), directories), screen.say, context=False,
+                          palette=Palette(interactive and sys.stdout.isatty()))
+        session.marks = tuple(f"operation:{number}" for number in range(len(replaying.operations)))
+        for line in replaying.introduction():
+            session.out(line)
+        session.move(lambda: replaying.go_to_failure(target))
+        for hint in replaying.hints():
+            session.out(f"  {hint}")
+        session.settings.context = interactive
+        return _lead(session, scripts, lines, interactive=interactive, batch=batch)
 
 
 def _lead(session: Session, scripts: list[Path], lines: list[str], *, interactive: bool, batch: bool) -> int:

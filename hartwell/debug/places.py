@@ -4,6 +4,7 @@
         hello.c:12   12                                         a source line; a number alone is in the file at pc
         (nothing)                                               the pc of the selected frame
         stage:heap   op:frame_alloc   op:heap_alloc:done        marks of Hartwell's own kernel; stage:* is all stages
+        operation:3                                             a mark of a replay of the allocator lab
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def mark_names() -> list[str]:
 def find(session: Session, text: str) -> Places:
     """The places that `text` means; DebugError or ExpressionError if it means none."""
     text = text.strip()
-    if text.startswith(("stage:", "op:")):
+    if text.startswith(("stage:", "op:", "operation:")):
         return _marks(session, text)
     if not text:
         return _addresses(session, [session.scope.register("pc")])
@@ -102,7 +103,7 @@ def _lines(session: Session, file: str | None, line: int) -> Places:
 
 
 def _marks(session: Session, text: str) -> Places:
-    names = mark_names()
+    names = [*mark_names(), *session.marks]
     if not any(fnmatchcase(name, text) for name in names):
         kind = text.partition(":")[0]
         known = ", ".join(name for name in names if name.startswith(f"{kind}:") and not name.endswith(":done"))

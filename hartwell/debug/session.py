@@ -61,6 +61,8 @@ class Session:
         self.points = NumberedPoints(target.points)
         self.displays: list[Display] = []
         self.values = Values()
+        self.marks: tuple[str, ...] = ()
+        """Marks that the machine's program sets, besides those of our kernel."""
         self.places: dict[str, Position] = {}
         """Positions that `mark` has given a name."""
         self.hart_number = self.machine.engine.current_hart

@@ -118,6 +118,9 @@ def _host_wrote(_session: Session, stop: Stop) -> str:
 
 def _ended(_session: Session, stop: Stop) -> str:
     assert isinstance(stop, ProgramEnded)
+    said = getattr(stop.result, "said", None)
+    if said is not None:  # a replay's program
+        return f"{said}. rc, rs, rn and goto go back from here"
     if stop.error is None:
         return "the kernel is ready: its boot is over. rc, rs, rn and goto go back from here"
     return (f"the kernel's boot ended with {type(stop.error).__name__}: {stop.error}; "

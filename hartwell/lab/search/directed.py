@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from hartwell.lab.finding import Finding
 from hartwell.lab.operation import Operations, describe
 from hartwell.lab.subject import Subject
 from hartwell.lab.trial import Trial
 from hartwell.lab.workload import WorkloadError, made, workload
 
-from .judge import Judge, explicit
+from .judge import Judge, explicit, given_back
 from .shrink import PATIENCE, Shrinker
 
 SEEDS: Final = 8
@@ -126,6 +128,9 @@ def _shrunk(trial: Trial, operations: Operations, finding: Finding, cpu: int, ho
     shrinker = Shrinker(judge, trial.subject.kind, patience,
                         lambda length: progress(f"shrinking: {length:,} operations, {judge.trials:,} trials"))
     best = shrinker.shrink(operations)
+    if judge.at_end:  # what is given back at the end is said, too
+        whole = np.concatenate([best, given_back(best)])
+        best = whole if judge(whole) is not None else best
     said = judge(best)
     return Found(said or finding, best if said is not None else operations, how, finding, len(operations),
                  judge.trials)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from hartwell.lab.finding import Finding, FindingKind
-from hartwell.lab.operation import Operations, Program
+from hartwell.lab.operation import OPERATION, Kind, Operations
 from hartwell.lab.trial import Outcome, Trial
 
 
@@ -50,26 +48,17 @@ def explicit(trial: Trial, outcome: Outcome, cpu: int) -> tuple[Operations, Find
     finding, operations = outcome.findings[0], outcome.operations
     if finding.operation is not None:
         return operations[:finding.operation + 1], finding
-    again = trial.run(operations, cpu, conserve=False)
-    program = Program()
-    handles = living(operations)
-    for handle in handles:
-        program.dealloc(handle)
-    if not again.ok or not len(program):
+    longer = np.concatenate([operations, given_back(operations)])
+    if len(longer) == len(operations) or not trial.run(operations, cpu, conserve=False).ok:
         return operations, finding
-    longer = np.concatenate([operations, program.operations])
     found = trial.run(longer, cpu).findings
     if found and found[0].operation is not None and found[0].kind is finding.kind:
         return longer[:found[0].operation + 1], found[0]
-    if found and found[0].operation is None:
-        return longer, replace(found[0])
     return operations, finding
 
 
-def living(operations: Operations) -> list[int]:
-    """The handles that have a block at the end of a program, if every allocation finds memory; in order."""
-    from hartwell.lab.operation import Kind
-
+def given_back(operations: Operations) -> Operations:
+    """What gives back all blocks that a program leaves, if every allocation finds memory; in the order of handles."""
     held: set[int] = set()
     for kind, handle, size, _, _ in operations.tolist():
         if kind == Kind.ALLOC:
@@ -78,4 +67,6 @@ def living(operations: Operations) -> list[int]:
             held.discard(handle)
         elif kind == Kind.SPLIT and handle in held:
             held.add(size)
-    return sorted(held)
+    end = np.zeros(len(held), dtype=OPERATION)
+    end["kind"], end["handle"] = Kind.DEALLOC, sorted(held)
+    return end

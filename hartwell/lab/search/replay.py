@@ -28,6 +28,7 @@ from hartwell.lab.operation import OPERATION, RESULT, Operations
 from hartwell.lab.oracle.shadow import Live
 from hartwell.lab.subject import Subject, SubjectKind, load_subject
 from hartwell.lab.subject.setting import Setting
+from hartwell.lab.subject.spec import elf_of
 from hartwell.lab.trial import Outcome, Trial
 
 from . import replayfile
@@ -105,6 +106,10 @@ class Replay:
     def save(self, path: str) -> None:
         """Write it to a file. OSError."""
         Path(path).write_text(self.text(), encoding="utf-8")
+
+    def elf(self) -> bytes | None:
+        """The allocator's ELF as it is now; None if it is a Python class. SpecError if it is gone."""
+        return elf_of(self.located)
 
     # --- running --------------------------------------------------------------------------------------------
 

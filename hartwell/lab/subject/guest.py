@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from importlib.resources import files
 from typing import Final
 
 import numpy as np
@@ -53,7 +52,7 @@ PROMISES: Final = ("refuses-misuse", "bounded-time")
 class GuestSubject(Subject):
     """The allocator in the ELF `data`. SpecError if it is none, or does not export what docs/lab-abi.md says.
 
-    `machine` is one that has not run yet, on the board of `setting`: by default a new one.
+    `machine` is one on the board of `setting` that has the kernel loaded and has not run yet: by default a new one.
     """
 
     def __init__(self, data: bytes, name: str, setting: Setting | None = None, spec: str = "",
@@ -63,9 +62,9 @@ class GuestSubject(Subject):
         self._data = data
         image = text.read_text(data, name, text.ALLOCATOR_TEXT)
         self.kind = _kind_of(image.symbols.find, name)
-        self.kernel = Kernel.boot(machine or setting.machine())
+        self.kernel = Kernel.boot(setting.machine()) if machine is None else Kernel.start(machine)
         try:
-            self.driver = text.map_text(self.kernel, text.read_text(_driver(), "driver.elf", text.DRIVER_TEXT))
+            self.driver = text.map_text(self.kernel, text.read_text(text.driver_elf(), "driver.elf", text.DRIVER_TEXT))
             self.text = text.map_text(self.kernel, image)
             self.memory = _give(self.kernel, setting.share, self.kind)
             self.workspace = Workspace(self.kernel, self.cpus)
@@ -272,10 +271,6 @@ def _kind_of(find: Callable[[str], object], name: str) -> SubjectKind:
                             f"{', '.join(prefix + function for function in FUNCTIONS)}")
     raise SpecError(f"{name}: is no allocator: expected it to export hartwell_frame_alloc, hartwell_frame_dealloc and "
                     "hartwell_frame_add_free_memory, or the same with heap (docs/lab-abi.md)")
-
-
-def _driver() -> bytes:
-    return (files("allocators") / "driver" / "driver.elf").read_bytes()
 
 
 def _give(kernel: Kernel, size: int, kind: SubjectKind) -> Memory:

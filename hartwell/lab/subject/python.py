@@ -58,22 +58,23 @@ class _Block:
 class PythonSubject(Subject):
     """The allocator that `factory`, called with a kernel's Mm, makes. SpecError if it is no allocator.
 
-    `machine` is one that has not run yet, on the board of `setting`: by default a new one.
+    `machine` is one on the board of `setting` that has the kernel loaded and has not run yet: by default a new one.
     """
 
     def __init__(self, factory: Factory, kind: SubjectKind, name: str, setting: Setting | None = None,
                  spec: str = "", machine: Machine | None = None) -> None:
         self.setting, self.name, self.spec, self.kind = setting or Setting(), name, spec or name, kind
         self._factory = factory
-        self._boot(machine or self.setting.machine())
+        self._boot(machine)
 
-    def _boot(self, machine: Machine) -> None:
+    def _boot(self, machine: Machine | None) -> None:
         setting = self.setting
         frame = self.kind is SubjectKind.FRAME
         choices = Choices(frame_allocator=self._factory if frame else None,
                           heap_allocator=None if frame else self._factory, watchdog_lines=setting.budget)
         try:
-            self.kernel = Kernel.boot(machine, choices)
+            self.kernel = (Kernel.boot(setting.machine(), choices) if machine is None else
+                           Kernel.start(machine, choices))
         except (KernelError, Misuse) as why:
             finding = _finding(why, None, "boot", Layout(0))
             raise SubjectFailed(finding) from why
@@ -217,7 +218,7 @@ class PythonSubject(Subject):
         """A new machine: Python objects are no part of a snapshot."""
         self.kernel.close()
         self.machine.close()
-        self._boot(self.setting.machine())
+        self._boot(None)
 
 
 def _edges(address: int, size: int) -> tuple[tuple[int, int], ...]:

@@ -31,27 +31,32 @@ if TYPE_CHECKING:
 def load_subject(spec: str, setting: Setting | None = None, machine: Machine | None = None) -> Subject:
     """The allocator that `spec` names, pristine, in a machine as `setting` says. SpecError says what is wrong with it.
 
-    `machine` is one on such a board that has not run yet; by default a new one. SubjectFailed when the allocator does
-    not survive the boot, or being given its memory.
+    `machine` is one on such a board that has the kernel loaded and has not run yet; by default a new one.
+    SubjectFailed when the allocator does not survive the boot, or being given its memory.
     """
-    if spec in catalogue.OWN:
-        return _python(catalogue.OWN[spec], setting, spec, machine)
-    path, colon, attribute = spec.rpartition(":")
-    if colon and not spec.endswith(".elf"):
-        return _python(spec, setting, attribute, machine)
+    data = elf_of(spec)
+    if data is None:
+        own = catalogue.OWN.get(spec, spec)
+        return _python(own, setting, spec if spec in catalogue.OWN else own.rpartition(":")[2], machine)
+    return GuestSubject(data, spec if catalogue.find(spec) is not None else Path(spec).name, setting, spec, machine)
+
+
+def elf_of(spec: str) -> bytes | None:
+    """The ELF that `spec` names; None if it names a Python class. SpecError if it names nothing."""
+    if spec in catalogue.OWN or ":" in spec and not spec.endswith(".elf"):
+        return None
     elf = catalogue.find(spec)
     if elf is not None:
-        return GuestSubject(elf.read_bytes(), spec, setting, spec, machine)
+        return elf.read_bytes()
     if not Path(spec).exists():
         raise SpecError(f"{spec}: no allocator comes along under that name, and there is no such file; expected one of "
                         f"{', '.join(catalogue.names())}, FILE.elf, FILE.py:Class or module:Class")
     if spec.endswith(".py"):
         raise SpecError(f"{spec}: expected the name of the class, too: {spec}:Class")
     try:
-        data = read_file(spec, "allocator")
+        return read_file(spec, "allocator")
     except EmulatorError as why:
         raise SpecError(str(why)) from None
-    return GuestSubject(data, Path(spec).name, setting, spec, machine)
 
 
 def _python(spec: str, setting: Setting | None, name: str, machine: Machine | None) -> PythonSubject:

@@ -11,6 +11,7 @@ allocator, in memory that the allocator under test does not have.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
 from emulator.errors import ImageError
@@ -51,6 +52,11 @@ class Text:
         if found is None:
             raise SpecError(f"{self.image.name}: has no symbol {name}; expected it to be exported")
         return found.address
+
+
+def driver_elf() -> bytes:
+    """The lab's driver."""
+    return (files("allocators") / "driver" / "driver.elf").read_bytes()
 
 
 def read_text(data: bytes, name: str, where: range) -> Image:

@@ -200,7 +200,8 @@ def _debug_replay(path: str, given: list[str], *, interactive: bool, directories
     from hartwell.lab.search.replay import Replay
 
     if given:
-        raise CommandError(f"--replay {path}: says itself what runs, and on which machine; leave {', '.join(given)} away")
+        raise CommandError(f"--replay {path}: says itself what runs, and on which machine; leave {', '.join(given)} "
+                           "away")
     replay = Replay.load(path)
     replayed = replay.run()
     if replayed.changed:
@@ -209,6 +210,8 @@ def _debug_replay(path: str, given: list[str], *, interactive: bool, directories
         raise CommandError(f"--replay {path}: {replay.located} passes now: there is no failure to look at "
                            f"(it was {replay.finding})")
     replaying = Replaying(replay, replayed.finding)
+    if replay.elf() is not None:  # its sources are beside it
+        directories = [*directories, Path(replay.located).parent]
     with ExitStack() as stack:
         machine = replaying.machine()
         stack.callback(machine.close)

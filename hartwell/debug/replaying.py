@@ -174,11 +174,11 @@ class Replaying:
         elif kind is FindingKind.HANG and guest:
             hints.insert(0, "it loops here: si, finish and bt show where; rc goes back")
         elif kind is FindingKind.CRASH and guest:
-            hints.insert(0, "this instruction is what failed: bt, info registers; last-write $sp 8, x/gx show who and what")
+            hints.insert(0, "this instruction is what failed: bt and info registers tell more, last-write who wrote")
         elif kind in AT_CALL and guest:
             hints.insert(0, "the last block is about to be given back: n, s and finish go on from here")
         elif kind in WRONG_BLOCK and guest:
-            hints.insert(0, "the allocator has just returned, a0 has its answer; rfin goes back to the call, rs line by line")
+            hints.insert(0, "the allocator has just returned, a0 has its answer; rs goes back through it")
         elif not guest:
             hints.insert(0, "the allocator is Python: op:frame_alloc and op:heap_alloc are marks, too; last-write and "
                             "diff look at its memory")

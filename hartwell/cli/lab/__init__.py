@@ -14,6 +14,9 @@ from .allocators import allocators
 from .campaign import campaign
 from .cost import cost
 from .race import race
+from .replay import replay
+from .search import search
+from .trial import trial
 from .workloads import workloads
 
 app = typer.Typer(name="lab", no_args_is_help=True,
@@ -23,6 +26,9 @@ _COMMANDS: Final[dict[str, Callable[..., object]]] = {
     "list": allocators,
     "workloads": workloads,
     "cost": cost,
+    "trial": trial,
+    "search": search,
+    "replay": replay,
     "campaign": campaign,
     "race": race,
 }

@@ -4,8 +4,8 @@
         for operations in 1/16, 1/4, all: for each seed: for each workload: a trial
         ── the first that fails ──> cut behind the operation that fails ──> Shrinker ──> Found
 
-Short programs come first, for most bugs need few operations, and a short program is quickly shrunk. The same subject and
-numbers give the same result.
+Short programs come first, for most bugs need few operations, and a short program is quickly shrunk. The same subject
+and numbers give the same result.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ OPERATIONS: Final = 400
 SHARES: Final = (16, 4, 1)
 """The programs' lengths: what is asked for, divided by each of these in turn."""
 SHORTEST: Final = 8
+Progress = Callable[[int, int, str], object]
+"""Told how many trials of how many are done, and what is being done."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +88,16 @@ def attempts(subject: Subject, workloads: Sequence[str] = (), seeds: int = SEEDS
 
 
 def search(subject: Subject, planned: Sequence[Attempt] | None = None, *, cpu: int = 0, patience: int = PATIENCE,
-           progress: Callable[[str], object] = lambda line: None) -> Searched:
+           progress: Progress = lambda done, of, note: None) -> Searched:
     """Make the `planned` trials (by default `attempts(subject)`) until one fails, and shrink that.
 
-    `patience` is how many trials shrinking may take; `progress` is told in words what is being done.
+    `patience` is how many trials shrinking may take; see Progress.
     """
     planned = attempts(subject) if planned is None else planned
     trial = Trial(subject)
     made = 0
     for number, (attempt, operations) in enumerate(_programs(subject, planned)):
-        progress(f"{number + 1:,} of {len(planned):,}: {attempt}")
+        progress(number, len(planned), f": {attempt}")
         outcome = trial.run(operations, cpu)
         made += len(operations)
         if not outcome.ok:
@@ -107,7 +109,7 @@ def search(subject: Subject, planned: Sequence[Attempt] | None = None, *, cpu: i
 
 
 def shrink(subject: Subject, operations: Operations, how: str, *, cpu: int = 0, patience: int = PATIENCE,
-           progress: Callable[[str], object] = lambda line: None) -> Found | None:
+           progress: Progress = lambda done, of, note: None) -> Found | None:
     """Shrink a program that fails on `subject`; None if it does not fail."""
     trial = Trial(subject)
     outcome = trial.run(operations, cpu)
@@ -123,10 +125,10 @@ def _programs(subject: Subject, planned: Sequence[Attempt]) -> Iterator[tuple[At
 
 
 def _shrunk(trial: Trial, operations: Operations, finding: Finding, cpu: int, how: str, patience: int,
-            progress: Callable[[str], object]) -> Found:
+            progress: Progress) -> Found:
     judge = Judge(trial, cpu, finding)
     shrinker = Shrinker(judge, trial.subject.kind, patience,
-                        lambda length: progress(f"shrinking: {length:,} operations, {judge.trials:,} trials"))
+                        lambda length: progress(judge.trials, patience, f" to shrink it: {length:,} operations"))
     best = shrinker.shrink(operations)
     if judge.at_end:  # what is given back at the end is said, too
         whole = np.concatenate([best, given_back(best)])

@@ -2,7 +2,8 @@
 
     1. operations    whole stretches are taken out, half of the program first, then quarters, … then one by one, and
                      two at a time when few are left (ddmin: Zeller and Hildebrandt, Simplifying and Isolating
-                     Failure-Inducing Input, 2002). What needs one that is gone goes, too (`parts`).
+                     Failure-Inducing Input, 2002). What needs one that is gone goes, too (`parts`); but what needs a
+                     cut can do with the whole block.
     2. numbers       sizes, alignments and offsets are made as small as they can be, each by itself
 
 and again, until neither changes anything. The result is *minimal*: without any one of its operations it does not fail,
@@ -70,6 +71,7 @@ class Shrinker:
         while size:
             best, shorter = self._stretches(best, size)
             size = min(size if shorter and size == 1 else size // 2, len(best))
+        best = self._joined(best)
         return self._pairs(best) if len(best) <= FEW else best
 
     def _stretches(self, best: Operations, size: int) -> tuple[Operations, bool]:
@@ -89,6 +91,21 @@ class Shrinker:
                         kept[np.flatnonzero(left)[len(shorter):]] = False
             last = first
         return (parts.program(kept), True) if went else (best, False)
+
+    def _joined(self, best: Operations) -> Operations:
+        """Take out cuts: what was done with the part behind one is done with the whole."""
+        number = len(best) - 1
+        while number >= 0:
+            if int(best[number]["kind"]) == Kind.SPLIT:
+                whole = best.copy()
+                later = whole[number + 1:]
+                later["handle"][later["handle"] == best[number]["size"]] = best[number]["handle"]
+                parts, kept = Parts(whole), np.ones(len(best), dtype=np.bool_)
+                kept[number] = False
+                shorter = self._try(parts.program(parts.settled(kept)))
+                best = best if shorter is None else shorter
+            number = min(number, len(best)) - 1
+        return best
 
     def _pairs(self, best: Operations) -> Operations:
         """Take out two operations that are only of use together."""

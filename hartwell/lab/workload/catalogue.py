@@ -20,6 +20,7 @@ from .trace import Trace
 from .workload import Workload, living
 
 PREFIX: Final = "trace:"
+TRACE: Final = ".trace"
 _FRAMES: Final = (SubjectKind.FRAME,)
 
 _MADE: Final = (
@@ -55,8 +56,8 @@ def made() -> tuple[Workload, ...]:
 def recorded() -> tuple[Workload, ...]:
     """The traces that come along, as workloads, by name."""
     folder = files(__package__).joinpath("traces")
-    found = [entry for entry in folder.iterdir() if entry.name.endswith(".trace")] if folder.is_dir() else []
-    return tuple(Trace.parse(entry.read_bytes(), entry.name).workload(PREFIX + entry.name.removesuffix(".trace"))
+    found = [entry for entry in folder.iterdir() if entry.name.endswith(TRACE)] if folder.is_dir() else []
+    return tuple(Trace.parse(entry.read_bytes(), entry.name).workload(PREFIX + entry.name.removesuffix(TRACE))
                  for entry in sorted(found, key=lambda entry: entry.name))
 
 
@@ -66,7 +67,12 @@ def names(kind: SubjectKind | None = None) -> list[str]:
 
 
 def workload(name: str) -> Workload:
-    """The workload called `name`. WorkloadError, which names all, if there is none."""
+    """The workload called `name`, or of the trace in the file of that name, FILE.trace.
+
+    WorkloadError, which names all, if there is none; TraceError for a damaged file.
+    """
+    if name.endswith(TRACE) and not name.startswith(PREFIX):
+        return Trace.load(name).workload(name)
     look: tuple[Callable[[], tuple[Workload, ...]], ...] = (made, recorded)
     for source in look:
         for each in source():

@@ -17,6 +17,8 @@ from hartwell.lab.subject import Subject, SubjectKind, load_subject
 from hartwell.lab.subject.setting import Setting
 from hartwell.lab.trial import Trial
 
+from .broken import ALLOC, TRAP, broken
+
 TWICE = """\
 from kernel.osdk.frame_allocator import FrameAllocator
 
@@ -144,11 +146,6 @@ def test_a_failure_fails_again_until_it_is_mended(tmp_path: Path) -> None:
     (tmp_path / "twice.py").write_text(FIXED)
     replayed = loaded.run()
     assert (replayed.verdict, replayed.changed, replayed.finding) == (Verdict.FIXED, True, None)
-    (tmp_path / "twice.py").write_text(TWICE.replace("return self.kept", "raise ValueError"))
-    replayed = loaded.run()
-    assert (replayed.verdict, replayed.changed) == (Verdict.OTHERWISE, True)
-    assert replayed.finding is not None and replayed.finding.kind is FindingKind.CRASH
-    assert loaded.run("osdk-frame").verdict is Verdict.FIXED
 
 
 def test_an_allocator_that_does_not_even_boot(tmp_path: Path) -> None:
@@ -182,3 +179,15 @@ def test_digests_are_of_what_is_tested(buddy: Subject, tmp_path: Path) -> None:
     saved = save_replay(str(tmp_path / "b.replay"), buddy, np.zeros(0, every_kind().dtype), 0, buddy.setting,
                         Finding(FindingKind.LOST, "nothing"))
     assert saved.digest == buddy.digest and saved.run_on(buddy).verdict is Verdict.FIXED
+
+
+def test_an_allocator_that_fails_in_another_way(tmp_path: Path) -> None:
+    program = Program()
+    program.alloc(8192, 4096)
+    path = broken(tmp_path, ALLOC, TRAP)
+    other = replay(spec=str(path), setting=Setting(memory=32 << 20), cpu=0, operations=program.operations,
+                   finding=Finding(FindingKind.OVERLAP, "x", 0))
+    replayed = other.run()
+    assert (replayed.verdict, replayed.changed) == (Verdict.OTHERWISE, True)
+    assert replayed.finding is not None and replayed.finding.kind is FindingKind.CRASH
+    assert other.run("buddy").verdict is Verdict.FIXED

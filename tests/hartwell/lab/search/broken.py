@@ -11,6 +11,7 @@ ALLOC, DEALLOC = "hartwell_frame_alloc", "hartwell_frame_dealloc"
 LOOP = (0x0000006F,)                    # j .
 TRAP = (0x00003003,)                    # ld zero, 0(zero)
 RETURN = (0x00008067,)                  # ret
+NOTHING = (0x00000513, 0x00008067)      # li a0, 0; ret
 
 
 def always(address: int) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ import pytest
 from hartwell.lab.subject import Subject
 from tests.hartwell.conftest import Hartwell
 
-from .broken import ALLOC, DEALLOC, RETURN, TRAP, always, broken
+from .broken import ALLOC, NOTHING, TRAP, always, broken
 
 
 def test_a_search_is_saved_and_replayed(hartwell: Hartwell, tmp_path: Path, buddy: Subject) -> None:
@@ -38,7 +38,7 @@ def test_a_search_is_saved_and_replayed(hartwell: Hartwell, tmp_path: Path, budd
 
 
 def test_a_search_for_programs_and_one_that_finds_nothing(hartwell: Hartwell, tmp_path: Path) -> None:
-    broken(tmp_path, DEALLOC, RETURN)
+    broken(tmp_path, ALLOC, NOTHING)
     found = hartwell("lab", "search", "broken.elf", "--json")
     said = json.loads(found.out)
     assert found.code == 1 and said["found"]["finding"]["kind"] == "exhausted" and said["found"]["operations"] == []

@@ -13,7 +13,7 @@ from hartwell.lab.search.directed import Found, attempts, search, shrink
 from hartwell.lab.subject import Subject, load_subject
 from hartwell.lab.workload import WorkloadError
 
-from .broken import ALLOC, DEALLOC, LOOP, RETURN, TRAP, always, broken
+from .broken import ALLOC, DEALLOC, LOOP, NOTHING, RETURN, TRAP, always, broken
 
 
 def found(path: Path | str, *workloads: str) -> Found:
@@ -44,8 +44,14 @@ def test_the_same_block_twice(tmp_path: Path, buddy: Subject) -> None:
 
 
 def test_what_needs_no_operation_at_all(tmp_path: Path) -> None:
-    one = found(broken(tmp_path, DEALLOC, RETURN))  # it does not even take the memory that it is given
+    one = found(broken(tmp_path, ALLOC, NOTHING))
     assert (one.finding.kind, one.finding.operation, one.words) == (FindingKind.EXHAUSTED, None, [])
+
+
+def test_what_is_lost_is_shown_with_what_gives_it_back(tmp_path: Path) -> None:
+    one = found(broken(tmp_path, DEALLOC, RETURN))
+    assert (one.finding.kind, one.finding.operation) == (FindingKind.LOST, None)
+    assert one.words == ["alloc 4,096 bytes (align 4,096) -> #0", "dealloc #0"]
 
 
 @pytest.mark.parametrize("code, kind", [(LOOP, FindingKind.HANG), (TRAP, FindingKind.CRASH)])

@@ -45,7 +45,7 @@ def test_the_same_block_twice(tmp_path: Path, buddy: Subject) -> None:
 
 def test_what_needs_no_operation_at_all(tmp_path: Path) -> None:
     one = found(broken(tmp_path, ALLOC, NOTHING))
-    assert (one.finding.kind, one.finding.operation, one.words) == (FindingKind.EXHAUSTED, None, [])
+    assert (one.finding.kind, one.finding.operation, one.words) == (FindingKind.LOST, None, [])
 
 
 def test_what_is_lost_is_shown_with_what_gives_it_back(tmp_path: Path) -> None:

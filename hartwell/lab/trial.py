@@ -87,7 +87,7 @@ class Trial:
         if self._conservation is None:
             try:
                 measured = Conservation.measure(self.subject)
-                self._conservation = measured.complaint(self.subject.given) or measured
+                self._conservation = measured.complaint() or measured
             except SubjectFailed as why:
                 finding = why.finding
                 self._conservation = replace(finding, operation=None, what=f"emptied when pristine: {finding.what}")

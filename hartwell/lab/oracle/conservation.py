@@ -53,6 +53,8 @@ class Conservation:
     """The measure of one subject: what it gives when pristine."""
 
     pristine: Yield
+    given: int
+    """Bytes that it was given."""
 
     @property
     def largest(self) -> int:
@@ -65,11 +67,11 @@ class Conservation:
         subject.reset()
         found = drain(subject, 0)
         subject.reset()
-        return cls(found)
+        return cls(found, subject.given)
 
-    def complaint(self, given: int) -> Finding | None:
-        """What is wrong with the measure itself, of an allocator that was given `given` bytes."""
-        size, actual = self.pristine.size, str(self.pristine)
+    def complaint(self) -> Finding | None:
+        """What is wrong with the measure itself."""
+        size, given, actual = self.pristine.size, self.given, str(self.pristine)
         if size > given:
             return Finding(FindingKind.OUT_OF_RANGE, f"pristine, {_bytes(size - given)} more can be had than were "
                            "given", size=size - given, expected=f"at most {_bytes(given)}", actual=actual)
@@ -93,8 +95,8 @@ class Conservation:
             lost = then.size - now.size
             return [Finding(FindingKind.LOST, f"with everything given back, {_bytes(lost)} cannot be had again",
                             size=lost, expected=str(then), actual=str(now))]
-        if now.size > subject.given:
-            more = now.size - subject.given
+        if now.size > self.given:
+            more = now.size - self.given
             return [Finding(FindingKind.OUT_OF_RANGE, f"with everything given back, {_bytes(more)} more than there are "
                             "can be had", size=more, expected=str(then), actual=str(now))]
         if now.blocks < then.blocks:  # more of a larger size are no harm, whatever is less of smaller ones

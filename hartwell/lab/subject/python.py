@@ -216,8 +216,7 @@ class PythonSubject(Subject):
 
     def reset(self) -> None:
         """A new machine: Python objects are no part of a snapshot."""
-        self.kernel.close()
-        self.machine.close()
+        self.close()
         self._boot(None)
 
 

@@ -12,7 +12,7 @@ from hartwell import __version__
 
 from . import (
     boot, buddyinfo, debug, diff, dts, explain_boot, frames, images, info, kernel, lab, memmap, pagetable, profiles,
-    programs, slabinfo, stats,
+    programs, record, slabinfo, stats,
 )
 from . import run as run_program
 from .status import BROKEN_PIPE, INTERNAL, INTERRUPTED, USAGE, CommandError, debugging, fail, fail_internally
@@ -39,6 +39,7 @@ app.command("pagetable", rich_help_panel=KERNEL)(pagetable.pagetable)
 app.command("diff", rich_help_panel=KERNEL)(diff.diff)
 app.add_typer(kernel.app, rich_help_panel=KERNEL)
 app.add_typer(lab.app, rich_help_panel=LAB)
+app.add_typer(record.app, rich_help_panel=LAB)
 
 # typer has carried its own click since 0.26; the base classes are the same in both.
 _UsageError, _ClickException = typer.BadParameter.__mro__[1:3]

@@ -118,8 +118,8 @@ def run(
     outcomes = []
     for storage in (Ramfs.HEAP, Ramfs.FRAMES) if both else (ramfs,):
         with closing(Userland(board, profile, packed, storage.value, say)) as user:
-            outcome, output, errors = _run(user, job, limit, seconds, strace=strace, quiet=as_json,
-                                           counted=stats or both)
+            outcome, output, errors = attend(user, job, limit, seconds, strace=strace, quiet=as_json,
+                                             counted=stats or both)
         outcomes.append(outcome)
         if outcome.reason not in ("exited", "killed"):
             say(outcome.message)
@@ -140,8 +140,20 @@ def run(
     return next((outcome.exit_code for outcome in outcomes if outcome.exit_code), 0)
 
 
-def _run(user: Userland, job: Job, limit: int | None, seconds: float | None, *, strace: bool, quiet: bool,
-         counted: bool) -> tuple[Outcome, bytes, bytes]:
+def prepare(program: str, arguments: Sequence[str] | None, add: Sequence[str] | None,
+            link: Sequence[str] | None) -> tuple[Job, list[Entry], str | None]:
+    """A program that is not in an archive: the job, the files that are to be there, and the memory that it is for."""
+    from hartwell.userland import Job, archive
+
+    data, name, usual = _program(program, b"")
+    assert data is not None
+    entries = [*archive.program(name, data, _names(link)), *(archive.host_file(spec) for spec in add or [])]
+    return Job(f"{PATH}/{name}", [os.fsencode(program.rsplit("/", 1)[-1]), *map(os.fsencode, arguments or [])],
+               _environment([]), program), entries, usual
+
+
+def attend(user: Userland, job: Job, limit: int | None, seconds: float | None, *, strace: bool = False,
+           quiet: bool = False, counted: bool = False) -> tuple[Outcome, bytes, bytes]:
     """Run it with this process's standard streams; with `quiet`, what it writes is kept, and no terminal is taken."""
     from hartwell.console import Console
     from hartwell.userland import Listeners

@@ -28,6 +28,8 @@ def _round(demand: Demand, number: int) -> Operations:
     granule = demand.granule
     unit = granule if demand.kind is SubjectKind.FRAME else 16
     small = unit << number % 4
+    while small > max(demand.live, unit):
+        small //= 2
     room = max(demand.live // small, 1)
     blocks = int(min(room, HANDLES // 2, max(demand.count // 4, 2)))
     handles = np.arange(blocks, dtype=np.uint64)

@@ -12,6 +12,7 @@ import typer
 
 from .allocators import allocators
 from .campaign import campaign
+from .compare import compare
 from .cost import cost
 from .race import race
 from .replay import replay
@@ -29,6 +30,7 @@ _COMMANDS: Final[dict[str, Callable[..., object]]] = {
     "trial": trial,
     "search": search,
     "replay": replay,
+    "compare": compare,
     "campaign": campaign,
     "race": race,
 }

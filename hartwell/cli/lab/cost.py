@@ -38,6 +38,7 @@ def cost(
       hartwell lab cost buddy -w all --html cost.html  under everything, with drawings
       hartwell lab cost slab -w random -n 100k --timing u74
       hartwell lab cost ./mine.elf --json > before.json
+      hartwell lab compare before.json ./mine.elf      what has become worse since
     """
     from hartwell.lab.cost import measure
     from hartwell.lab.report.terminal import cost_lines

@@ -105,6 +105,7 @@ class Report:
     spec: str
     kind: str
     memory: int
+    ram: int
     harts: int
     seed: int
     count: int
@@ -123,8 +124,8 @@ class Report:
         """As JSON has it: what `hartwell lab cost --json` prints, and `hartwell lab compare` takes."""
         return {
             "format": FORMAT, "version": VERSION, "hartwell": __version__, "subject": self.subject, "spec": self.spec,
-            "kind": self.kind, "memory": self.memory, "harts": self.harts, "seed": self.seed, "operations": self.count,
-            "profile": self.profile, "accuracy": self.accuracy, "clock_hz": self.clock,
+            "kind": self.kind, "memory": self.memory, "ram": self.ram, "harts": self.harts, "seed": self.seed,
+            "operations": self.count, "profile": self.profile, "accuracy": self.accuracy, "clock_hz": self.clock,
             "workloads": [each.to_json() for each in self.workloads],
         }
 
@@ -145,8 +146,9 @@ def measure(subject: Subject, workloads: Sequence[str], count: int, seed: int, *
                 progress(len(found), len(made))
             found.append(_measure(subject, twin, name, operations))
     subject.reset()
-    return Report(subject.name, subject.spec, subject.kind.value, subject.memory.size, subject.setting.harts, seed,
-                  count, profile.name if profile else "off", profile.accuracy if profile else UNTIMED,
+    setting = subject.setting
+    return Report(subject.name, subject.spec, subject.kind.value, subject.memory.size, setting.memory, setting.harts,
+                  seed, count, profile.name if profile else "off", profile.accuracy if profile else UNTIMED,
                   subject.machine.board.clock_hz, tuple(found))
 
 

@@ -16,7 +16,7 @@ from hartwell.explain.html import document, legend, section, table
 from hartwell.lab.cost.measure import METRICS, Report, Workloaded
 from hartwell.lab.cost.worst import Worst
 
-from .plots import histogram, histogram_legend, index_legend, timeline
+from .plots import histogram, index_legend, series_legend, series_of, timeline
 from .terminal import COST_HEADS, amount, cost_rows, memory_heads, memory_row, thousandths, worst_text
 
 STYLE: Final = "lab.css"
@@ -64,9 +64,9 @@ def _overview(report: Report) -> str:
 
 def _workload(report: Report, number: int, each: Workloaded) -> str:
     name = f"w{number}"
-    unit = "cycles" if each.unit == "cycles" else "instructions"
+    series = series_of(each.calls)
     parts = [facts(each), timeline(f"{name}-time", each, report.memory), legend(index_legend(each.fragmentation)),
-             histogram(f"{name}-cost", each.calls, unit), legend(histogram_legend(each.calls)), _details(each),
+             histogram(f"{name}-cost", "calls by cycles", series), legend(series_legend(series)), _details(each),
              *(_worst(worst) for worst in each.worst)]
     return (f'<section id="{anchor(each.workload)}"><h2>{escape(each.workload)}</h2>\n'
             + "\n".join(part for part in parts if part) + "</section>")

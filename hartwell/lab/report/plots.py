@@ -3,18 +3,21 @@
         timeline    over virtual time, one below the other: bytes allocated, the frame map (address x time), free blocks
                     (order x time), the two indices by order
         histogram   what calls cost: a column for each bin, both axes logarithmic
-        curves      one curve of two reports over each other
+        curves      a curve of two reports, over each other
+        ratios      how much worse or better each figure of one is than the other's
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
 from hartwell.explain.svg import Svg, brief, number, short, text_width, ticks
+from hartwell.lab.cost.compare import Figure
 from hartwell.lab.cost.distribution import bin_end
 from hartwell.lab.cost.fragmentation import Fragmentation, mean
 from hartwell.lab.cost.measure import Calls, Workloaded
@@ -34,8 +37,9 @@ BLUE, RUST = (0x3B, 0x7D, 0xD8), (0xD0, 0x6A, 0x2C)
 """What is allocated, and what is free; in the middle between the style's light and dark colours."""
 CURVES: Final = (2, 4, 6, 8, 10)
 """Orders whose indices are drawn."""
-KINDS: Final = (("alloc", "o0", "c0"), ("dealloc", "o1", "c1"), ("none", "o3", "c3"))
-"""Kinds of calls: areas, and lines."""
+KINDS: Final = (("alloc", "alloc", "o0", "c0"), ("dealloc", "dealloc", "o1", "c1"),
+                ("none", "alloc that found no memory", "o3", "c3"))
+"""Kinds of calls: what they are called, areas, and lines."""
 
 Points = Sequence[tuple[float, float]]
 
@@ -167,18 +171,37 @@ def index_legend(found: Fragmentation) -> list[tuple[str, str]]:
 HISTOGRAM: Final = 190
 
 
-def histogram(name: str, calls: Sequence[Calls], unit: str) -> str:
-    """How the cycles of calls are distributed, each kind over the others; nothing where no cycles were counted."""
-    shown = [each for each in calls if each.cycles.most]
+@dataclass(frozen=True)
+class Series:
+    """One of the distributions of a histogram: its label, the classes of its area and its line, and what it holds."""
+
+    label: str
+    fill: str
+    stroke: str
+    bins: Sequence[tuple[int, int]]
+    median: int
+    p99: int
+    most: int
+
+
+def series_of(calls: Sequence[Calls]) -> list[Series]:
+    """The cycles of each kind of calls; none where no cycles were counted."""
+    found = {each.name: each.cycles for each in calls if each.cycles.most}
+    return [Series(label, fill, stroke, found[kind].bins, found[kind].median, found[kind].p99, found[kind].most)
+            for kind, label, fill, stroke in KINDS if kind in found]
+
+
+def histogram(name: str, title: str, shown: Sequence[Series]) -> str:
+    """How many calls took how many cycles, each series over the others; nothing where there are none."""
     if not shown:
         return ""
-    bounds = [(each.cycles.bins[0][0], bin_end(each.cycles.bins[-1][0])) for each in shown]
-    low, high = max(min(first for first, _ in bounds), 1), max(last for _, last in bounds)
-    most = max(count for each in shown for _, count in each.cycles.bins)
-    svg = Svg(name, WIDTH, HISTOGRAM + GAP + 28, f"What calls cost, in {unit}", "; ".join(
-        f"{each.name}: {each.cycles.count:,} calls, median {each.cycles.median:,}, at most {each.cycles.most:,}"
-        for each in shown))
-    _panel(svg, GAP, HISTOGRAM, f"calls by {unit}, both axes logarithmic",
+    low = max(min(each.bins[0][0] for each in shown), 1)
+    high = max(bin_end(each.bins[-1][0]) for each in shown)
+    most = max(count for each in shown for _, count in each.bins)
+    svg = Svg(name, WIDTH, HISTOGRAM + GAP + 28, title, "; ".join(
+        f"{each.label}: {sum(count for _, count in each.bins):,} calls, median {each.median:,} cycles, 99 % at most "
+        f"{each.p99:,}, all at most {each.most:,}" for each in shown))
+    _panel(svg, GAP, HISTOGRAM, f"{title}, both axes logarithmic",
            [(HISTOGRAM - HISTOGRAM * _part(tick, 0.5, most), f"{tick:,}") for tick in _decades(1, most)
             if str(tick).startswith("1")])
 
@@ -188,17 +211,15 @@ def histogram(name: str, calls: Sequence[Calls], unit: str) -> str:
     for tick in _decades(low, high):
         svg.line(x(tick), GAP, x(tick), GAP + HISTOGRAM + 4, "grid")
         svg.text(x(tick), GAP + HISTOGRAM + 18, f"{tick:,}", "label", "middle")
-    svg.text(GUTTER - 8, GAP + HISTOGRAM + 18, unit, "label", "end")
+    svg.text(GUTTER - 8, GAP + HISTOGRAM + 18, "cycles", "label", "end")
     for each in shown:
-        _, fill, stroke = next(kind for kind in KINDS if kind[0] == each.name)
-        outline = _outline(each.cycles.bins, x, most)
-        svg.path(outline + "z", f"{fill} area")
-        svg.path(outline, f"line {stroke}")
+        outline = _outline(each.bins, x, most)
+        svg.path(outline + "z", f"{each.fill} area")
+        svg.path(outline, f"line {each.stroke}")
     for each in shown:
-        _, fill, stroke = next(kind for kind in KINDS if kind[0] == each.name)
-        for value, text in ((each.cycles.median, "median"), (each.cycles.p99, "99 %")):
-            svg.line(x(value), GAP, x(value), GAP + HISTOGRAM, f"line thin dash {stroke}")
-            svg.rect(x(value) - 2, GAP - 2, 4, 4, fill, f"{each.name}: {text} {value:,}")
+        for value, text in ((each.median, "median"), (each.p99, "99 %")):
+            svg.line(x(value), GAP, x(value), GAP + HISTOGRAM, f"line thin dash {each.stroke}")
+            svg.rect(x(value) - 2, GAP - 2, 4, 4, each.fill, f"{each.label}: {text} {value:,}")
     return str(svg)
 
 
@@ -235,21 +256,53 @@ def _decades(low: int, high: int) -> list[int]:
     return found
 
 
-def histogram_legend(calls: Sequence[Calls]) -> list[tuple[str, str]]:
+def series_legend(shown: Sequence[Series]) -> list[tuple[str, str]]:
     """What the histogram's colours mean."""
-    texts = {"alloc": "alloc", "dealloc": "dealloc", "none": "alloc that found no memory"}
-    found = {each.name for each in calls}
-    return [(fill, texts[kind]) for kind, fill, _ in KINDS if kind in found]
+    return [(each.fill, each.label) for each in shown]
 
 
 # --- comparisons -------------------------------------------------------------------------------------------------
 
-def curves(name: str, title: str, pair: Sequence[tuple[str, Sequence[int]]]) -> str:
-    """Two curves of thousandths over the same time, each stretched to its own end: A, and B dashed."""
+PAIR: Final = (("o0", "line c0"), ("o1", "line c1"))
+"""A and B: areas, and lines."""
+
+
+def curves(name: str, title: str, pair: Sequence[Sequence[int]]) -> str:
+    """Two curves of thousandths, A's and B's, each stretched to its own end of virtual time."""
     svg = Svg(name, WIDTH, GAP + CURVE + 8, title, "; ".join(
-        f"{label}: {mean(values) / 10:.1f} % in the mean" for label, values in pair))
+        f"{letter}: {mean(values) / 10:.1f} % in the mean" for letter, values in zip("AB", pair, strict=True)))
     _panel(svg, GAP, CURVE, title, ((4, "100 %"), (CURVE / 2, "50 %"), (CURVE, "0")))
-    for (_, values), kind in zip(pair, ("line c0", "line c1 dash"), strict=True):
+    svg.line(GUTTER, GAP + CURVE / 2, GUTTER + PLOT, GAP + CURVE / 2, "grid")
+    for values, (_, kind) in zip(pair, PAIR, strict=True):
         points = [(_x(n, len(values)), GAP + CURVE - CURVE * value / 1000) for n, value in enumerate(values)]
         svg.path(_line(points), kind)
     return str(svg)
+
+
+def ratios(name: str, found: Sequence[Figure]) -> str:
+    """A bar for each figure: how much worse B is (to the right) or better (to the left), up to twice or half."""
+    row, middle = 18, GUTTER + 330 + (WIDTH - RIGHT - GUTTER - 330) / 2
+    room = WIDTH - RIGHT - middle
+    svg = Svg(name, WIDTH, GAP + row * len(found) + 8, "How much worse B is", "The table has the same figures.")
+    svg.text(middle - 8, GAP - 8, "B is better", "label", "end")
+    svg.text(middle + 8, GAP - 8, "B is worse", "label")
+    for n, figure in enumerate(found):
+        y = GAP + n * row
+        svg.text(GUTTER + 318, y + 13, f"{figure.workload}: {figure.metric.text}", "label", "end")
+        part = _bar(figure)
+        kind = {"worse": "m", "better": "u"}.get(figure.verdict, "w")
+        width = max(abs(part) * room, 1)
+        svg.rect(middle if part >= 0 else middle - width, y + 3, width, row - 6, kind,
+                 f"{figure.workload}, {figure.metric.text}: {100 * figure.worse:+.1f} %")
+    svg.line(middle, GAP, middle, GAP + row * len(found), "edge")
+    return str(svg)
+
+
+def _bar(figure: Figure) -> float:
+    """-1 to 1: of a cost, the logarithm of the ratio to base 2; of a share, its points, 100 for 1."""
+    if figure.metric.share:
+        return min(max(figure.worse, -1.0), 1.0)
+    if not figure.a or not figure.b:
+        return float(np.sign(figure.worse))
+    ratio = float(np.log2(figure.b / figure.a))
+    return min(max(-ratio if figure.metric.more else ratio, -1.0), 1.0)

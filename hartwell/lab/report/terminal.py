@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hartwell.lab.cost.compare import Comparison, Figure
 from hartwell.lab.cost.distribution import Distribution
 from hartwell.lab.cost.fragmentation import mean
 from hartwell.lab.cost.measure import Report, Workloaded
@@ -14,6 +15,9 @@ ORDERS = (4, 8)
 """Orders whose indices are told: blocks of 64 KiB and of 1 MiB."""
 COST_HEADS = ("workload", "calls", "number", "cycles min", "median", "p90", "p99", "max", "instr. median", "max",
               "misses mean", "max")
+COMPARE_HEADS = ("workload", "metric", "what it is", "A", "B", "B to A", "B is")
+WORST = 5
+"""Regressions that are told again below the table."""
 LINES = 8
 """Operations of the shortest sequence that are told here; JSON and the page have all."""
 
@@ -92,6 +96,61 @@ def worst_text(worst: Worst) -> str:
     return (f"most {worst.metric} {worst.cost:,}: operation {worst.operation:,}, {worst.text}, with "
             f"{amount(worst.live)} in {worst.blocks:,} block{'s' * (worst.blocks != 1)} allocated "
             f"({worst.cycles:,} cycles, {worst.instructions:,} instructions, {worst.misses:,} misses)")
+
+
+def compare_lines(found: Comparison) -> list[str]:
+    """Everything that a terminal is told of a comparison."""
+    return list(_compare_lines(found))
+
+
+def _compare_lines(found: Comparison) -> Iterator[str]:
+    for letter, document in (("A", found.a), ("B", found.b)):
+        yield f"{letter}          {document['subject']} ({document['kind']}), {amount(document['memory'])}"
+    yield f"profile    {found.a['profile']} ({found.a['accuracy']})"
+    yield f"load       {found.a['operations']:,} operations of each workload, seed {found.a['seed']}"
+    yield ""
+    yield from table_lines(COMPARE_HEADS, figure_rows(found), left=3, plain=True)
+    yield ""
+    yield from found.findings
+    yield from (f"worse: {figure.workload}, {figure.metric.text}: {change(figure)}" for figure in found.worse[:WORST])
+    if len(found.worse) > WORST:
+        yield f"… and {len(found.worse) - WORST} more"
+    yield verdict(found)
+
+
+def figure_rows(found: Comparison) -> list[tuple[str, ...]]:
+    """A row for each figure."""
+    rows = []
+    before = ""
+    for figure in found.figures:
+        name = figure.workload if figure.workload != before else ""
+        values = [value_text(figure, value) for value in (figure.a, figure.b)]
+        rows.append((name, figure.metric.name, figure.metric.text, *values, change(figure), figure.verdict))
+        before = figure.workload
+    return rows
+
+
+def value_text(figure: Figure, value: float) -> str:
+    """A figure's value."""
+    if figure.metric.share:
+        return f"{100 * value:.1f} %"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}"
+
+
+def change(figure: Figure) -> str:
+    """How B differs from A: by a part of A, or by points of a share."""
+    if figure.metric.share:
+        return f"{100 * (figure.b - figure.a):+.1f} points"
+    if not figure.a:
+        return "from 0" if figure.b else "+0.0 %"
+    return f"{100 * (figure.b / figure.a - 1):+.1f} %"
+
+
+def verdict(found: Comparison) -> str:
+    """The last line."""
+    most = f"{100 * found.threshold:g} %"
+    return (f"B is worse in {len(found.worse)} and better in {len(found.better)} of {len(found.figures)} figures, by "
+            f"more than {most}")
 
 
 def thousandths(value: int) -> str:

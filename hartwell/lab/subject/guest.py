@@ -142,6 +142,7 @@ class GuestSubject(Subject):
         """Do at most BATCH operations; their results, as far as there are any, go `into` an array."""
         count = len(operations)
         self._tell(cpu, contents=contents)
+        self.kernel.service.budget = self.setting.allowed(int(operations["size"].max()))
         self.workspace.run(cpu).count = count
         results = self.workspace.results[cpu][:count]
         self.workspace.operations[cpu][:count] = operations
@@ -224,8 +225,9 @@ class GuestSubject(Subject):
         """Why `operation` (in words, of this `number` in a program), a call on `cpu`, did not come back."""
         if isinstance(why, CpuHung):
             where = self.where(why.pc)
-            return Finding(FindingKind.HANG, f"{operation}: no return within {self.setting.budget:,} instructions; it "
-                           f"was at {where}", number, why.pc, expected=f"a return within {self.setting.budget:,} "
+            budget = self.kernel.service.budget
+            return Finding(FindingKind.HANG, f"{operation}: no return within {budget:,} instructions; it "
+                           f"was at {where}", number, why.pc, expected=f"a return within {budget:,} "
                            "instructions", actual=f"still at {where}", details={"cpu": cpu, "pc": why.pc})
         if isinstance(why, UnhandledTrap):
             where = self.where(why.sepc)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 CALL_BUDGET: Final = 1_000_000
 """Instructions that a call of the allocator may take."""
+PER_BYTE: Final = 8
+"""... or so many for each byte of a block, if that is more: an allocator may clear what it gives."""
 SHARE: Final = 4
 """The allocator is given one part in so many of the machine's memory, at most, and a power of two."""
 
@@ -41,6 +43,10 @@ class Setting:
         if given <= 0 or given % PAGE_SIZE:
             raise SpecError(f"{given} bytes for the allocator: expected a positive multiple of {PAGE_SIZE}")
         return given
+
+    def allowed(self, size: int) -> int:
+        """Instructions that a call may take, of those that ask for `size` bytes at most."""
+        return max(self.budget, PER_BYTE * min(size, self.share))
 
     def machine(self) -> Machine:
         """A machine as it says, that has not run yet."""

@@ -14,13 +14,10 @@ import allocators
 from hartwell.lab.finding import FindingKind
 from hartwell.lab.oracle import slowness
 from hartwell.lab.subject import Subject, load_subject
-from hartwell.lab.subject.setting import Setting
 from hartwell.lab.trial import Outcome, Trial
 from hartwell.lab.workload.catalogue import workload
 
 FOLDER = Path(allocators.__file__).parent / "build" / "foreign"
-BUDGET = 20_000_000
-"""Instructions of a call: picolibc's malloc clears what it gives, up to 8 MiB."""
 COUNT = 5_000
 
 
@@ -31,7 +28,7 @@ def foreign(request: pytest.FixtureRequest) -> Callable[[str], Subject]:
         path = FOLDER / f"{name}.elf"
         if not path.is_file():
             pytest.skip(f"no {path.name}: make -C allocators foreign builds it")
-        subject = load_subject(str(path), Setting(budget=BUDGET))
+        subject = load_subject(str(path))
         request.addfinalizer(subject.close)
         return subject
 

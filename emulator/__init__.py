@@ -25,15 +25,15 @@ from .machine import Machine
 from .range import Range
 from .snapshot import Snapshot
 from .stop import (
-    CAUSES, INTERRUPTS, Breakpoint, Deadlock, Exited, HistoryBegins, HostCall, Interrupted, Mark, Marked, Matched,
-    ResetRequested, Stepped, Stop, TrapLoop, Watch, Watchdog, Watchpoint,
+    CAUSES, INTERRUPTS, Breakpoint, Deadlock, Exited, Guarded, HistoryBegins, HostCall, Interrupted, Mark, Marked,
+    Matched, ResetRequested, Stepped, Stop, TrapLoop, Watch, Watchdog, Watchpoint, Wrong,
 )
 
 __all__ = [
     "CAUSES", "INTERRUPTS", "Board", "BoardError", "Breakpoint", "Bus", "BusError", "Deadlock", "DeviceFailedError",
-    "DeviceTreeError", "Disk", "EmulatorError", "EngineError", "Exited", "Hart", "HistoryBegins", "HostCall",
+    "DeviceTreeError", "Disk", "EmulatorError", "EngineError", "Exited", "Guarded", "Hart", "HistoryBegins", "HostCall",
     "Image", "ImageError", "InputFileError", "Interrupted", "Machine", "Mark", "Marked", "Matched",
     "NativeCodeError", "Node", "PlacementError", "ProfileError", "Range", "RegisterError", "ResetRequested",
     "SizeError", "Snapshot", "SnapshotError", "Stepped", "Stop", "TrapLoop", "Tree", "Watch", "Watchdog",
-    "Watchpoint", "load_image", "parse_device_tree", "read_file", "virt_devices",
+    "Watchpoint", "Wrong", "load_image", "parse_device_tree", "read_file", "virt_devices",
 ]

@@ -39,6 +39,7 @@ from .transcript import Transcript
 from .wiring import wire
 
 if TYPE_CHECKING:
+    from .guard import Guard
     from .snapshot import Snapshot
     from .solo import Solo
     from .timing.profile import Profile
@@ -82,6 +83,8 @@ class Machine:
         """Called with every Mark that software on the host sets."""
         self.interrupted = False
         """Set it, in a signal handler for instance, to have the machine stop (Interrupted) as soon as it can."""
+        self.guard: Guard | None = None
+        """Who judges accesses to memory that is handed out in blocks; it adds and removes itself."""
         self.transcript = Transcript()
         """What the guest has printed."""
         self._plan: Plan | None = None

@@ -142,6 +142,9 @@ class RunLoop:
             return Breakpoint(hart, machine.harts[hart].pc)
         elif reason == layout.STOP_WATCH:
             return self._watchpoint()
+        elif reason == layout.STOP_GUARD:
+            assert machine.guard is not None
+            return machine.guard.found()
         elif reason == layout.STOP_ENGINE:
             raise EngineError(f"the engine stopped with error {arg} on hart {hart} at {machine.harts[hart].pc:#x}; "
                               "this is a defect of Hartwell, please report it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,51 @@ class Watchpoint(Stop):
     def __str__(self) -> str:
         return (f"hart {self.hart} {'stored' if self.store else 'loaded'} {self.size} byte{'s' * (self.size > 1)} at "
                 f"{self.address:#x}, by the instruction at {self.pc:#x}")
+
+
+class Wrong(Enum):
+    """What a guard has found; in the order of `engine.guard`'s numbers."""
+
+    USER_LOAD = 1
+    """A user is about to load what is not its own."""
+    USER_STORE = 2
+    KEEPER_STORE = 3
+    """The keeper is about to store into a block that it has handed out."""
+    OVERLAP = 4
+    """The keeper has handed out a block part of which is handed out already."""
+    TAKE_FREED = 5
+    """A block is given back a second time."""
+    TAKE_INSIDE = 6
+    """What is given back is no block: it begins inside of one, or was never handed out."""
+    TAKE_OUTSIDE = 7
+    """What is given back is not the keeper's memory."""
+    TAKE_SIZE = 8
+    """A block is given back with another size than it has."""
+    CALL = 9
+    """Nothing is wrong: it is the call to stop at."""
+
+
+@dataclass(frozen=True)
+class Guarded(Stop):
+    """The instruction at `pc` of a hart is about to do something wrong (`emulator.guard`), and has not run.
+
+    Accesses: `size` bytes at virtual `address`, physical `paddr`. Calls of the keeper: of `size` bytes at `address`, as
+    it has them; `paddr` is where the wrong bytes begin, `found` their offset (TAKE_SIZE: the size that the block has).
+    `call` is the number of the last call that had begun, from 1.
+    """
+
+    what: Wrong
+    hart: int
+    pc: int
+    address: int
+    paddr: int
+    size: int
+    call: int
+    found: int
+
+    def __str__(self) -> str:
+        return (f"hart {self.hart} at {self.pc:#x}: {self.what.name.lower().replace('_', ' ')}, {self.size} "
+                f"byte{'s' * (self.size != 1)} at {self.address:#x}")
 
 
 @dataclass(frozen=True)

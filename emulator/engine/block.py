@@ -23,14 +23,15 @@ from .abi import (
 )
 from .clock import attention, calm, grant_stop, note_beginning, request_stop, slice_over, spend
 from .fpsingle import compressed_illegal, operands, settle
+from .guard import G_GIVE, G_GIVE_TOO, G_KEEPER_END, G_KEEPER_FIRST, G_TAKE, watch_call
 from .interrupt import pending
 from .layout import (
     F_PAGE_ADDR_CODE, F_TLB_RESET_DIRTY, M_BLOCK_HOOK, M_BREAKS, M_BREAK_COUNT, M_BREAK_SKIP, M_BLOCK_CLOCK, M_BUDGET,
-    M_CODE_BLOCK, M_CODE_FIRST, M_CODE_HOOK, M_CODE_LAST, M_CONSIDER, M_CS, M_CURRENT, M_ENV, M_EVENT, M_HART,
-    M_HAS_CODE, M_LAST_HIT, M_LIMIT, M_MPRV_MODE, M_NATURAL, M_PART, M_POINTS, M_RAM_HOST, M_REBUILD,
-    M_REBUILD_SIZE, M_RECORD_END, M_RECORD_NEXT, M_STEP, M_STEP_LEFT, M_STOP, M_TIMING, M_TIMING_WATCHED, M_TRACE,
-    M_XRET, M_XRET_BITS, M_XRET_PRIV, M_YIELD, POINTS_NOTE, POINTS_PASS, RECORD_BREAK, RECORD_FP, RECORD_REBUILD,
-    RECORD_XRET, R_BYTES, R_COUNT, R_FLAGS, R_MACHINE, R_PC, R_SIZE, R_TIMED, STOP_BREAK, STOP_RECORDS, STOP_STEP,
+    M_CODE_BLOCK, M_CODE_FIRST, M_CODE_HOOK, M_CODE_LAST, M_CONSIDER, M_CS, M_CURRENT, M_ENV, M_EVENT, M_GUARD, M_HART,
+    M_HAS_CODE, M_LAST_HIT, M_LIMIT, M_MPRV_MODE, M_NATURAL, M_PART, M_POINTS, M_RAM_HOST, M_REBUILD, M_REBUILD_SIZE,
+    M_RECORD_END, M_RECORD_NEXT, M_STEP, M_STEP_LEFT, M_STOP, M_TIMING, M_TIMING_WATCHED, M_TRACE, M_XRET, M_XRET_BITS,
+    M_XRET_PRIV, M_YIELD, POINTS_NOTE, POINTS_PASS, RECORD_BREAK, RECORD_CALL, RECORD_FP, RECORD_REBUILD, RECORD_XRET,
+    R_BYTES, R_COUNT, R_FLAGS, R_MACHINE, R_PC, R_SIZE, R_TIMED, STOP_BREAK, STOP_RECORDS, STOP_STEP,
 )
 from .mmu import fetch_parcel, flush_modes, host_address, translate
 from .native import entry, inline
@@ -74,6 +75,8 @@ def consider(m: int, record: int) -> int:
         leave(m)
         return 0
     report_watch(m)
+    if flags & RECORD_CALL:
+        watch_call(m, ld64(record + R_PC))
     if steps_done(m):
         request_stop(m, STOP_STEP, 0)
     grant_stop(m)
@@ -278,6 +281,27 @@ def find_hooked(m: int, env: int, pc: int, size: int) -> tuple[int, int, int]:
     return first, last, flags
 
 
+@inline
+def watches_call(m: int, env: int, pc: int) -> bool:
+    """Whether the guard wants to see a block that begins at `pc`: a function of its keeper, or behind a call."""
+    g = ld64(m + M_GUARD)
+    if pc == ld64(g + G_GIVE) or pc == ld64(g + G_TAKE) or pc == ld64(g + G_GIVE_TOO):
+        return True
+    if ld64(g + G_KEEPER_FIRST) <= pc < ld64(g + G_KEEPER_END):
+        return False
+    mode = ld64(env + ENV_PRIV)
+    half = fetch_parcel(m, env, pc - 2, mode)
+    if half < 0:
+        return False
+    if half & 0xF07F == 0x9002 and half & 0xF80:  # c.jalr
+        return True
+    low = fetch_parcel(m, env, pc - 4, mode)
+    if low & 0x7F != 0x67 and low & 0x7F != 0x6F:  # jalr, jal
+        return False
+    link = low >> 7 & 31
+    return link == 1 or link == 5
+
+
 @entry("void(i64, i64, i64, i64)")
 def on_edge(uc: int, tb: int, previous: int, m: int) -> None:
     """UC_HOOK_EDGE_GENERATED: a block has been translated, and is about to run for the first time."""
@@ -308,6 +332,9 @@ def on_edge(uc: int, tb: int, previous: int, m: int) -> None:
             negative = 1
     if ld64(m + M_TRACE) & TRACE_XRET and ends_with_return(m, env, pc, size, count):
         flags |= RECORD_XRET
+        negative = 1
+    if ld64(m + M_GUARD) and watches_call(m, env, pc):
+        flags |= RECORD_CALL
         negative = 1
     st64(record + R_PC, pc)
     st64(record + R_BYTES, size)

@@ -263,6 +263,12 @@ class Engine:
         self.set_word(layout.M_WATCH_COUNT, len(watches))
         self.flush_tlb()
 
+    def set_guard(self, words: int) -> None:
+        """Have the guard whose words (`guard`) are at this host address judge accesses; 0 for none any more."""
+        self.set_word(layout.M_GUARD, words)
+        self.flush_translations()
+        self.flush_tlb()
+
     def set_trace(self, kinds: int, pauses: int = 0) -> None:
         """Record events of `kinds` (`tracing.TRACE_` bits) from now on; 0 ends it. `take_trace` has them.
 

@@ -118,6 +118,7 @@ M_WATCH_HART: Final = _m.take()
 M_WATCH_PC: Final = _m.take()
 M_WATCH_CUTS: Final = _m.take()  # blocks abandoned at accesses that might hit, since this was last set to 0
 M_WATCH_RESULT: Final = _m.take()  # the register that is 0 then if the access was done (SC's rd), 0 for always
+M_GUARD: Final = _m.take()  # the guard's words, 0 for none; see guard
 M_HOST_ACCESS: Final = _m.take()  # 1: a CSR is accessed by the host, not by an instruction
 M_TRAPS: Final = _m.take()  # traps taken, all harts
 M_LOOP_PC: Final = _m.take()  # the last trap's handler,
@@ -218,6 +219,7 @@ RECORD_REBUILD: Final = 1  # instructions inside that the code hook must see: tr
 RECORD_BREAK: Final = 2  # a breakpoint inside
 RECORD_FP: Final = 4  # instructions inside that `fpsingle` mends
 RECORD_XRET: Final = 8  # it ends with MRET or SRET, which a trace shows
+RECORD_CALL: Final = 16  # a call or return that the guard wants to see
 
 # --- why run() returns ----------------------------------------------------------------------------
 STOP_NONE: Final = 0
@@ -235,6 +237,7 @@ STOP_CONSOLE: Final = 11  # console output waits to be taken
 STOP_EVENT: Final = 12  # M_NEXT_EVENT is reached
 STOP_PACE: Final = 13  # about to leap M_STOP_ARG cycles ahead
 STOP_WATCH: Final = 14  # an access hit a watchpoint, and has been done (POINTS_BEFORE: is about to be)
+STOP_GUARD: Final = 15  # the guard has found something; M_STOP_ARG says what
 
 # --- what breakpoints and watchpoints do (M_POINTS) -------------------------------------------------
 POINTS_STOP: Final = 0

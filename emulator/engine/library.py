@@ -19,12 +19,12 @@ from typing import Any
 from ..errors import EngineError
 from ..timing import events
 from . import (
-    abi, block, clock, codehook, counters, csr, effective, fpsingle, interrupt, mmu, native, pmp, schedule, steps,
-    tracing, trap, watch,
+    abi, block, clock, codehook, counters, csr, effective, fpsingle, guard, interrupt, mmu, native, pmp, schedule,
+    steps, tracing, trap, watch,
 )
 
 MODULES = (
-    clock, interrupt, pmp, watch, mmu, effective, fpsingle, tracing, codehook, steps, trap, block, counters, csr,
+    clock, interrupt, pmp, watch, guard, mmu, effective, fpsingle, tracing, codehook, steps, trap, block, counters, csr,
     schedule,
 )
 """The engine's modules with native functions."""

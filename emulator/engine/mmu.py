@@ -19,9 +19,9 @@ from .abi import (
 )
 from .layout import (
     F_RAISE, F_TLB_FLUSH_IDX, F_TLB_SET_PAGE, H_USER_PAGES, M_BANKS, M_BANK_COUNT, M_CS, M_DEVICES, M_DEVICE_COUNT,
-    M_FAST_STORES, M_HART,
-    M_HAS_CODE, M_ROM_BASE, M_ROM_SIZE, M_SINK, M_WATCH_COUNT,
+    M_FAST_STORES, M_GUARD, M_HART, M_HAS_CODE, M_ROM_BASE, M_ROM_SIZE, M_SINK, M_WATCH_COUNT,
 )
+from .guard import G_SLOW, guarded, keep_out, known, suspicious
 from .native import entry, inline
 from .pmp import permitted
 from .prims import call2, call3, call6, ld8, ld64, lshr, st64
@@ -182,6 +182,13 @@ def fetch_parcel(m: int, env: int, va: int, mode: int) -> int:
 
 
 @inline
+def page_number(m: int, pa: int) -> int:
+    """Number of the page of RAM or ROM at `pa`, which there is, in M_HAS_CODE."""
+    bank = bank_of(m, pa)
+    return (ld64(bank + 24) + pa - ld64(bank)) >> 12
+
+
+@inline
 def end_dirty_tracking(m: int, env: int, bank: int, va: int, pa: int, mmu: int) -> None:
     """Let stores to the page just filled run at full speed, if no translation was made from it."""
     offset = ld64(bank + 24) + (pa & ~0xFFF) - ld64(bank)
@@ -200,6 +207,13 @@ def tlb_fill(cs: int, va: int, size: int, access: int, mmu: int, probe: int, ret
     env = cs + CS_ENV
     m = ld64(env + ENV_LINK)
     h = ld64(m + M_HART)
+    g = ld64(m + M_GUARD)
+    if g and access != ACCESS_FETCH and ld64(m + M_WATCH_COUNT) == 0:
+        pa = known(g, env, va, access, mmu)
+        if pa != -1 and not ld8(ld64(m + M_HAS_CODE) + page_number(m, pa)):
+            if suspicious(m, g, pa, size, access) and not probe:
+                call3(ld64(m + F_RAISE), env, WATCH, retaddr)  # leaves by longjmp
+            return 1
     mode = effective_mode(env, mmu, access)
     cause, pa, prot, user = translate(m, h, env, va, access, mode)
     whole = 1
@@ -218,6 +232,10 @@ def tlb_fill(cs: int, va: int, size: int, access: int, mmu: int, probe: int, ret
             if not probe and may_hit(m, pa, va, size, access):
                 call3(ld64(m + F_RAISE), env, WATCH, retaddr)  # leaves by longjmp
                 return 0
+    mine = g != 0 and cause < 0 and guarded(g, pa)
+    if mine and access != ACCESS_FETCH and suspicious(m, g, pa, size, access) and not probe:
+        call3(ld64(m + F_RAISE), env, WATCH, retaddr)  # leaves by longjmp
+        return 0
     if cause < 0:
         bank = bank_of(m, pa)
         if bank != 0:
@@ -231,6 +249,10 @@ def tlb_fill(cs: int, va: int, size: int, access: int, mmu: int, probe: int, ret
             call6(ld64(m + F_TLB_SET_PAGE), cs, va & ~0xFFF, target & ~0xFFF, prot, mmu, PAGE if whole else 1)
             if prot & PAGE_WRITE and whole and ld64(m + M_FAST_STORES):
                 end_dirty_tracking(m, env, bank, va, pa, mmu)
+            if mine:
+                if not whole:
+                    st64(g + G_SLOW, 1)
+                keep_out(g, env, va, pa, mmu)
             if user and mode == PRV_S:
                 st64(h + H_USER_PAGES, 1)
             return 1

@@ -55,7 +55,7 @@ MACHINE_KEPT: Final = (
     "M_EVENTS_SUPPORTED",  # the board's and the timing profile's, which are the same
     "M_RUN_LIMIT", "M_PACED", "M_STEP", "M_STEP_LEFT", "M_STEP_HART", "M_WATCHES", "M_WATCH_COUNT",
     "M_WATCH_HIT", "M_WATCH_KIND", "M_WATCH_ADDRESS", "M_WATCH_SIZE", "M_WATCH_HART", "M_WATCH_PC",
-    "M_WATCH_RESULT", "M_WATCH_CUTS",
+    "M_WATCH_RESULT", "M_WATCH_CUTS", "M_GUARD",
     "M_BREAKS", "M_BREAK_COUNT", "M_BREAK_SKIP", "M_POINTS", "M_LAST_HIT", "M_ALONE", "M_TRACE", "M_TRACE_RING",
     "M_TRACE_COUNT", "M_TRACE_PAUSES", "M_TRACE_LOWEST",
     "M_CODE_FIRST", "M_CODE_LAST",  # how the machine is run and looked at

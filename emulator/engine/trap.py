@@ -23,11 +23,13 @@ from .abi import (
 from .clock import attention, note_beginning, request_stop, retired, spend
 from .effective import effective
 from .fpsingle import settle
+from .guard import judge_access
 from .layout import (
-    F_EMU_STOP, H_COUNTED_TRAPS, H_TRAPS, M_CS, M_CURRENT, M_ENV, M_FP_PC, M_HART, M_HOSTCALLS, M_LEFT, M_LIMIT,
-    M_LOOP_COUNT, M_LOOP_EPC, M_LOOP_INSNS, M_LOOP_PC, M_NATURAL, M_PART, M_POINTS, M_RUN_LIMIT, M_STOP, M_TIMING,
-    M_TIMING_REDIRECT, M_TIMING_STOP_SHORT, M_TRAPS, M_UC, M_WATCH_CUTS, M_WATCH_HIT, M_WATCH_PASS, M_WATCH_PC,
-    M_WATCH_RESULT, POINTS_BEFORE, R_BYTES, R_COUNT, R_PC, STOP_HOSTCALL, STOP_STEP, STOP_TRAP_LOOP, STOP_WATCH,
+    F_EMU_STOP, H_COUNTED_TRAPS, H_TRAPS, M_CS, M_CURRENT, M_ENV, M_FP_PC, M_GUARD, M_HART, M_HOSTCALLS, M_LEFT,
+    M_LIMIT, M_LOOP_COUNT, M_LOOP_EPC, M_LOOP_INSNS, M_LOOP_PC, M_NATURAL, M_PART, M_POINTS, M_RUN_LIMIT, M_STOP,
+    M_TIMING, M_TIMING_REDIRECT, M_TIMING_STOP_SHORT, M_TRAPS, M_UC, M_WATCH_CUTS, M_WATCH_HIT, M_WATCH_PASS,
+    M_WATCH_PC, M_WATCH_RESULT, POINTS_BEFORE, R_BYTES, R_COUNT, R_PC, STOP_HOSTCALL, STOP_STEP, STOP_TRAP_LOOP,
+    STOP_WATCH,
 )
 from .mmu import effective_mode, fetch_parcel, flush_modes, host_address, translate
 from .native import entry, inline
@@ -212,6 +214,9 @@ def look_at_access(m: int, env: int, pc: int) -> None:
         kinds = 0
     judge(m, va, size, low, high, kinds)
     st64(m + M_WATCH_RESULT, result)
+    g = ld64(m + M_GUARD)
+    if g:
+        judge_access(m, g, pc, va, size, low, high, kinds)
 
 
 @inline

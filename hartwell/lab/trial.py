@@ -55,14 +55,25 @@ class Trial:
         self._conservation: Conservation | Finding | None = None
 
     def run(self, operations: Operations, cpu: int = 0, *, contents: bool = True, conserve: bool = True,
-            progress: Callable[[int], object] | None = None) -> Outcome:
+            sanitize: bool = False, progress: Callable[[int], object] | None = None) -> Outcome:
         """Do `operations` on a pristine subject, as CPU `cpu`.
 
-        `contents`: blocks are filled, and looked at; `conserve`: see above; `progress` is told how many operations
-        are done. ProgramError for operations that make no sense.
+        `contents`: blocks are filled, and looked at; `conserve`: see above; `sanitize`: what an allocator in guest code
+        does with memory that is not its own is caught at the instruction (`sanitizer`; Python code is not judged);
+        `progress` is told how many operations are done. ProgramError for operations that make no sense.
         """
-        subject = self.subject
         conservation = self.conservation if conserve else None
+        if not sanitize:
+            return self._run(operations, cpu, contents, conservation, progress)
+        from .sanitizer import sanitized
+
+        with sanitized(self.subject) as sanitizer:
+            outcome = self._run(operations, cpu, contents, conservation, progress)
+            return replace(outcome, findings=tuple(map(sanitizer.explain, outcome.findings))) if sanitizer else outcome
+
+    def _run(self, operations: Operations, cpu: int, contents: bool, conservation: Conservation | Finding | None,
+             progress: Callable[[int], object] | None) -> Outcome:
+        subject = self.subject
         subject.reset()
         largest = conservation.largest if isinstance(conservation, Conservation) else 0
         shadow = Shadow(subject.memory, subject.kind, max(handles_of(operations), 1), largest)

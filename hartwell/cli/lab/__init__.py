@@ -12,6 +12,7 @@ import typer
 
 from .allocators import allocators
 from .campaign import campaign
+from .client import client
 from .compare import compare
 from .cost import cost
 from .race import race
@@ -33,6 +34,7 @@ _COMMANDS: Final[dict[str, Callable[..., object]]] = {
     "compare": compare,
     "campaign": campaign,
     "race": race,
+    "client": client,
 }
 for _name, _function in _COMMANDS.items():
     app.command(_name)(_function)

@@ -62,7 +62,7 @@ def _entries(*, races: bool) -> list[Entry]:
         if not (folder / f"{folder.name}.elf").is_file() or folder.name == "driver":
             continue
         manifest = tomllib.loads((folder / "manifest.toml").read_text("utf-8"))
-        if (manifest["kind"] == RACE) != races:
+        if manifest["kind"] == "client" or (manifest["kind"] == RACE) != races:
             continue
         found.append(Entry(folder.name, manifest["kind"], manifest["title"]))
         found += [Entry(f"{folder.name}/{planted['name']}", manifest["kind"], planted["title"], True,

@@ -16,18 +16,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
-from emulator import Machine
+from emulator import Guarded, Machine
 from emulator.timing.events import Event
 from hartwell.lab.errors import ProgramError, SpecError, SubjectFailed
 from hartwell.lab.finding import Finding, FindingKind
 from hartwell.lab.operation import RESULT, Operations, Program, Results, State, describe, handles_of
 from kernel import Kernel
 from kernel.cpu.abi import Command
-from kernel.cpu.errors import CpuError, CpuHung, UnhandledTrap
+from kernel.cpu.errors import CpuError, CpuHung, CpuStopped, UnhandledTrap
 from kernel.cpu.trap import cause_name
 from kernel.errors import NoMemory
 from kernel.mm.frame.allocator import FrameAllocOptions
@@ -49,6 +49,19 @@ FUNCTIONS: Final = ("alloc", "dealloc", "add_free_memory")
 PROMISES: Final = ("refuses-misuse", "bounded-time")
 
 
+class Watcher(Protocol):
+    """Somebody who looks on, and is told what happens."""
+
+    def will(self, again: Callable[[], object], operations: Operations | None) -> None:
+        """The subject is about to do `operations`, or a single call; `again` would do it once more."""
+
+    def forget(self) -> None:
+        """The subject is pristine again."""
+
+    def finding(self, stop: Guarded, cpu: int, words: str, number: int | None) -> Finding:
+        """What a stop of the machine's guard is, during the operation `words`, this `number` of a program, of a CPU."""
+
+
 class GuestSubject(Subject):
     """The allocator in the ELF `data`. SpecError if it is none, or does not export what docs/lab-abi.md says.
 
@@ -60,6 +73,8 @@ class GuestSubject(Subject):
         setting = setting or Setting()
         self.setting, self.name, self.spec = setting, name, spec or name
         self._data = data
+        self.watcher: Watcher | None = None
+        """Who judges what the guest code does, if anybody (`hartwell.lab.sanitizer`)."""
         image = text.read_text(data, name, text.ALLOCATOR_TEXT)
         self.kind = _kind_of(image.symbols.find, name)
         self.kernel = Kernel.boot(setting.machine()) if machine is None else Kernel.start(machine)
@@ -72,6 +87,12 @@ class GuestSubject(Subject):
         except BaseException:
             self.kernel.close()
             raise
+        self.clients: list[text.Text] = []
+        """Other guest code that has been mapped, and uses the allocator."""
+        self.keep()
+
+    def keep(self) -> None:
+        """The machine is as it shall be with a pristine allocator: `reset` comes back to here."""
         self.pristine = self.machine.snapshot()
         """The machine as it is with a pristine allocator."""
         self._service_state = self.kernel.service.state()
@@ -122,6 +143,8 @@ class GuestSubject(Subject):
     def run(self, operations: Operations, cpu: int = 0, *, contents: bool = True) -> Results:
         """See Subject."""
         require_program(operations, self.kind, self.memory)
+        if self.watcher is not None:
+            self.watcher.will(lambda: self.run(operations, cpu, contents=contents), operations)
         if (used := handles_of(operations)) > driver.HANDLES:
             raise ProgramError(f"a program with {used:,} handles; expected at most {driver.HANDLES:,} (give freed ones "
                                "out again)")
@@ -178,6 +201,8 @@ class GuestSubject(Subject):
 
         CpuError or UnhandledTrap when it does not come back.
         """
+        if self.watcher is not None:
+            self.watcher.will(lambda: self.call(cpu, function, *arguments), None)
         service = self.kernel.service
         if not service.ready(cpu):
             self.kernel.smp.summon(cpu)
@@ -188,6 +213,8 @@ class GuestSubject(Subject):
         """See Subject."""
         self.machine.revisit(self.pristine)
         self.kernel.service.restore(self._service_state)
+        if self.watcher is not None:
+            self.watcher.forget()
 
     def reclaim(self, cpu: int = 0) -> None:
         """See Subject: a call of `hartwell_reclaim`, if the ELF exports that."""
@@ -223,6 +250,8 @@ class GuestSubject(Subject):
 
     def failure(self, why: CpuError | UnhandledTrap, cpu: int, operation: str, number: int | None = None) -> Finding:
         """Why `operation` (in words, of this `number` in a program), a call on `cpu`, did not come back."""
+        if isinstance(why, CpuStopped) and isinstance(why.stop, Guarded) and self.watcher is not None:
+            return self.watcher.finding(why.stop, cpu, operation, number)
         if isinstance(why, CpuHung):
             where = self.where(why.pc)
             budget = self.kernel.service.budget
@@ -245,7 +274,8 @@ class GuestSubject(Subject):
 
     def where(self, pc: int) -> str:
         """An address in words, by the allocator's and the driver's symbols."""
-        return (self.driver if pc in self.driver.addresses else self.text).symbols.format(pc)
+        programs = (self.driver, *self.clients)
+        return next((each for each in programs if pc in each.addresses), self.text).symbols.format(pc)
 
     def _panic(self, cpu: int) -> str:
         """The text that the allocator panicked with; it is where a0 of the trap frame says."""

@@ -53,8 +53,18 @@ class Userland:
     on_death: Callable[[Process, str], None] | None = None
 
     def start(self, kernel: Kernel) -> System:
-        """Make the tree of files; no program runs yet. ArchiveError for a damaged initramfs, SysError without room."""
-        files = Vfs(kernel.mm, RamFs.create(kernel.mm, self.storage))
+        """Make the tree of files; no program runs yet. ArchiveError for a damaged initramfs, SysError without room.
+
+        Nothing is kept then.
+        """
+        root = RamFs.create(kernel.mm, self.storage)
+        try:
+            return self._start(kernel, Vfs(kernel.mm, root))
+        except BaseException:
+            root.drop()
+            raise
+
+    def _start(self, kernel: Kernel, files: Vfs) -> System:
         unpack_initramfs(kernel.mm, kernel.early_info.initramfs, files)
         place = files.place
         for path, mode in DIRECTORIES:

@@ -15,6 +15,7 @@ from .campaign import campaign
 from .client import client
 from .compare import compare
 from .cost import cost
+from .fault import fault
 from .race import race
 from .replay import replay
 from .search import search
@@ -35,6 +36,7 @@ _COMMANDS: Final[dict[str, Callable[..., object]]] = {
     "campaign": campaign,
     "race": race,
     "client": client,
+    "fault": fault,
 }
 for _name, _function in _COMMANDS.items():
     app.command(_name)(_function)

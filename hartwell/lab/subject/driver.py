@@ -65,6 +65,8 @@ class Workspace:
         self._mm = mm
         memory = bus.memory(start, pages * PAGE_SIZE)
         self._runs = start
+        self.pages = range(start, start + pages * PAGE_SIZE, PAGE_SIZE)
+        """The physical pages that it has."""
         at = cpus * PAGE_SIZE
         self.operations: list[npt.NDArray[np.void]] = []
         """Of each CPU: the operations of a batch."""

@@ -226,6 +226,16 @@ class GuestSubject(Subject):
         except (CpuError, UnhandledTrap) as why:
             raise SubjectFailed(self.failure(why, cpu, RECLAIM)) from None
 
+    def moment(self) -> Callable[[], None]:
+        """See Subject."""
+        snapshot, state = self.machine.snapshot(), self.kernel.service.state()
+
+        def again() -> None:
+            self.machine.revisit(snapshot)
+            self.kernel.service.restore(state)
+
+        return again
+
     def another(self, setting: Setting) -> GuestSubject:
         """See Subject."""
         return GuestSubject(self._data, self.name, setting, self.spec)

@@ -16,7 +16,7 @@ import hashlib
 import inspect
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +30,7 @@ from kernel import Choices, Kernel
 from kernel.errors import AllocatorFault, AllocatorHung, KernelError, Misuse, NoMemory
 from kernel.mm.layout import Layout
 
+from .catalogue import OWN
 from .setting import Setting
 from .subject import Memory, Subject, SubjectKind, require_program
 
@@ -64,14 +65,14 @@ class PythonSubject(Subject):
     def __init__(self, factory: Factory, kind: SubjectKind, name: str, setting: Setting | None = None,
                  spec: str = "", machine: Machine | None = None) -> None:
         self.setting, self.name, self.spec, self.kind = setting or Setting(), name, spec or name, kind
-        self._factory = factory
+        self.factory = factory
         self._boot(machine)
 
     def _boot(self, machine: Machine | None) -> None:
         setting = self.setting
         frame = self.kind is SubjectKind.FRAME
-        choices = Choices(frame_allocator=self._factory if frame else None,
-                          heap_allocator=None if frame else self._factory, watchdog_lines=setting.budget)
+        choices = Choices(frame_allocator=self.factory if frame else None,
+                          heap_allocator=None if frame else self.factory, watchdog_lines=setting.budget)
         try:
             self.kernel = (Kernel.boot(setting.machine(), choices) if machine is None else
                            Kernel.start(machine, choices))
@@ -90,7 +91,7 @@ class PythonSubject(Subject):
     def digest(self) -> str:
         """See Subject."""
         with suppress(TypeError, OSError):
-            file = inspect.getsourcefile(inspect.unwrap(self._factory))
+            file = inspect.getsourcefile(inspect.unwrap(self.factory))
             return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file is not None else ""
         return ""
 
@@ -210,9 +211,23 @@ class PythonSubject(Subject):
         """The physical address of an address that the allocator gave."""
         return address - self.memory.start + self.memory.paddr
 
+    def moment(self) -> Callable[[], None] | None:
+        """See Subject. The kernel's own allocators keep all that they know in emulated memory; others may not."""
+        if self.spec not in OWN:
+            return None
+        snapshot, state = self.machine.snapshot(), self.kernel.service.state()
+        blocks = {handle: replace(block) for handle, block in self._blocks.items()}
+
+        def again() -> None:
+            self.machine.revisit(snapshot)
+            self.kernel.service.restore(state)
+            self._blocks = {handle: replace(block) for handle, block in blocks.items()}
+
+        return again
+
     def another(self, setting: Setting) -> PythonSubject:
         """See Subject."""
-        return PythonSubject(self._factory, self.kind, self.name, setting, self.spec)
+        return PythonSubject(self.factory, self.kind, self.name, setting, self.spec)
 
     def reset(self) -> None:
         """A new machine: Python objects are no part of a snapshot."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
@@ -102,6 +103,10 @@ class Subject:
 
     def reclaim(self, cpu: int = 0) -> None:
         """Have it give up what it keeps in caches, if it can be told to. SubjectFailed."""
+
+    def moment(self) -> Callable[[], None] | None:
+        """What makes the subject again what it is now, as often as it is called; None if nothing can."""
+        return None
 
     def another(self, setting: Setting) -> Subject:
         """The same allocator in a machine of its own, as `setting` says. SpecError, SubjectFailed."""

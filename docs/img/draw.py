@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draw docs/img/*.svg: what a terminal shows of real runs, of the checkout that this is in.
+"""Draw docs/img/*.svg: what a terminal, or a page, shows of real runs, of the checkout that this is in.
 
     .venv/bin/python docs/img/draw.py
 """
@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 from rich.text import Text
@@ -21,6 +22,8 @@ PICTURES = {
     "kernel": ("hartwell boot | tail -n +12", "hartwell frames 0x87e08000 | head -n 18"),
 }
 """Commands by the name of the picture that shows them."""
+PAGES = {"lab-cost": "hartwell lab cost buddy -w sawtooth --html"}
+"""Commands that write a page whose first drawing is the picture."""
 
 
 def output(command: str) -> list[str]:
@@ -35,6 +38,8 @@ def main() -> None:
     """Draw all pictures."""
     for name, commands in PICTURES.items():
         draw(name, commands)
+    for name, command in PAGES.items():
+        cut_out(name, command)
 
 
 def draw(name: str, commands: tuple[str, ...]) -> None:
@@ -47,6 +52,20 @@ def draw(name: str, commands: tuple[str, ...]) -> None:
     svg = console.export_svg(title="hartwell", unique_id="hartwell")
     svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.S).replace("Fira Code, ", "")  # nothing from the network
     (HERE / f"{name}.svg").write_text(re.sub(r"\n\s*\n+", "\n", svg))
+
+
+def cut_out(name: str, command: str) -> None:
+    """Have the page written, and make a picture of its first drawing and its style sheet."""
+    with TemporaryDirectory() as folder:
+        page = Path(folder, "page.html")
+        output(f"{command} {page}")
+        text = page.read_text(encoding="utf-8")
+    style, drawing = (re.search(rf"<{tag}\b.*?</{tag}>", text, re.S) for tag in ("style", "svg"))
+    assert style is not None and drawing is not None
+    head, rest = drawing[0].split(">", 1)
+    ground = '<rect width="100%" height="100%" fill="var(--paper)"/>'
+    (HERE / f"{name}.svg").write_text(f'{head} xmlns="http://www.w3.org/2000/svg">{style[0]}{ground}{rest}\n',
+                                      encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from . import (
     programs, record, slabinfo, stats,
 )
 from . import run as run_program
+from . import test as test_allocator
 from .status import BROKEN_PIPE, INTERNAL, INTERRUPTED, USAGE, CommandError, debugging, fail, fail_internally
 
 KERNEL = "Hartwell's kernel"
@@ -38,6 +39,7 @@ app.command("frames", rich_help_panel=KERNEL)(frames.frames)
 app.command("pagetable", rich_help_panel=KERNEL)(pagetable.pagetable)
 app.command("diff", rich_help_panel=KERNEL)(diff.diff)
 app.add_typer(kernel.app, rich_help_panel=KERNEL)
+app.command("test", rich_help_panel=LAB)(test_allocator.test)
 app.add_typer(lab.app, rich_help_panel=LAB)
 app.add_typer(record.app, rich_help_panel=LAB)
 

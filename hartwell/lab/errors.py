@@ -30,8 +30,11 @@ class SubjectFailed(LabError):
     """The allocator did not come back from operation number `operation`; `finding` says why, `partial` what came
     of the operations up to it.
 
-    The subject can be used again after `reset`.
+    The subject can be used again after `reset`. If it never came to be, `kind` says of which kind it would have been
+    ("frame", "heap").
     """
+
+    kind = ""
 
     def __init__(self, finding: Finding, partial: Results | None = None) -> None:
         super().__init__(str(finding))

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from kernel.errors import BootError
 
@@ -81,6 +81,30 @@ class Smp:
         """Make a parked CPU ready: for `Service.begin_user`, or to have Python code run as that CPU."""
         if not self.service.ready(cpu):
             self._wake(cpu, self._queue(cpu, Command.NOP, keep=True))
+
+    def together(self, calls: Mapping[int, tuple[int, ...]]) -> dict[int, tuple[int, int]]:
+        """Have parked CPUs call guest code at once, each what `calls` says (address, arguments); their results.
+
+        The CPU that waits is none of them. CpuNotReady if one of them is not parked.
+        """
+        service, waker = self.service, self._waker()
+        for cpu in calls:
+            if service.ready(cpu):
+                service.rest(cpu)
+        jobs: dict[int, Job] = {}
+        mask = 0
+        for cpu, arguments in calls.items():
+            jobs[cpu] = self._queue(cpu, Command.CALL, *arguments)
+            mask |= 1 << service.hart(cpu).id
+        try:
+            while any(job.results is None for job in jobs.values()):
+                service.call(waker, Command.IDLE, mask)
+                mask = 0
+        except BaseException:
+            for cpu in calls:
+                service.jobs.pop(cpu, None)
+            raise
+        return {cpu: job.results for cpu, job in jobs.items() if job.results is not None}
 
     def _queue(self, cpu: int, command: Command, *args: int, keep: bool = False) -> Job:
         """Have the CPU find a command when it next asks, and wake us afterwards. CpuNotReady if it has one."""

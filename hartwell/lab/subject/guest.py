@@ -15,7 +15,7 @@ misses, always.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import numpy as np
@@ -43,6 +43,8 @@ PANIC: Final = 16 << 25 | 0x0B
 LONGEST_PANIC: Final = 256
 MISSES: Final = 3
 """The number of the counter that the driver reads for misses of the data cache: hpmcounter3."""
+MEAN_CALL: Final = 20_000
+"""Instructions that a call takes on average, at most, where only the sum of many is limited."""
 PREFIXES: Final = {SubjectKind.FRAME: "hartwell_frame_", SubjectKind.HEAP: "hartwell_heap_"}
 RECLAIM: Final = "hartwell_reclaim"
 FUNCTIONS: Final = ("alloc", "dealloc", "add_free_memory")
@@ -84,7 +86,9 @@ class GuestSubject(Subject):
             self.memory = _give(self.kernel, setting.share, self.kind)
             self.workspace = Workspace(self.kernel, self.cpus)
             self._prepare()
-        except BaseException:
+        except BaseException as why:
+            if isinstance(why, SubjectFailed):
+                why.kind = self.kind.value
             self.kernel.close()
             raise
         self.clients: list[text.Text] = []
@@ -161,6 +165,43 @@ class GuestSubject(Subject):
                 break
         return results
 
+    def run_together(self, programs: Sequence[Operations], *, contents: bool = True) -> list[Results]:
+        """Do several programs at once, as CPU 1, 2, …, each up to BATCH operations on handles of its own.
+
+        The machine's scheduler says who is interrupted where, always in the same way. SubjectFailed when the allocator
+        does not come back on one of them, or does not within the budget of so many calls. ProgramError.
+        """
+        calls, results = {}, list[Results]()
+        for cpu, operations in enumerate(programs, start=1):
+            require_program(operations, self.kind, self.memory)
+            if len(operations) > driver.BATCH or cpu >= self.cpus or handles_of(operations) > driver.HANDLES:
+                raise ProgramError(f"{len(operations):,} operations for CPU {cpu} of {self.cpus}, at once: expected at "
+                                   f"most {driver.BATCH:,}, and CPUs that there are")
+            self._tell(cpu, contents=contents)
+            self.workspace.run(cpu).count = len(operations)
+            results.append(self.workspace.results[cpu][:len(operations)])
+            self.workspace.operations[cpu][:len(operations)] = operations
+            results[-1][:] = 0
+            calls[cpu] = self._run, self.workspace.address(cpu)
+        service = self.kernel.service
+        budget, service.budget = service.budget, sum(map(len, programs)) * MEAN_CALL
+        try:
+            self.kernel.smp.together(calls)
+        except (CpuError, UnhandledTrap) as why:
+            cpu = why.cpu if isinstance(why, UnhandledTrap) else self._busy(results)
+            at = _done(results[cpu - 1])
+            what = describe(programs[cpu - 1][at]) if at < len(programs[cpu - 1]) else "nothing"
+            failure = self.failure(why, cpu, f"on CPU {cpu} while others run: {what}", at)
+            raise SubjectFailed(failure, results[cpu - 1].copy()) from None
+        finally:
+            service.budget = budget
+        return [each.copy() for each in results]
+
+    @staticmethod
+    def _busy(results: Sequence[Results]) -> int:
+        """The first CPU that is in a call."""
+        return next((cpu for cpu, part in enumerate(results, start=1) if (part["state"] == State.CALLED).any()), 1)
+
     def _batch(self, operations: Operations, cpu: int, contents: bool, into: Results) -> None:
         """Do at most BATCH operations; their results, as far as there are any, go `into` an array."""
         count = len(operations)
@@ -236,9 +277,9 @@ class GuestSubject(Subject):
 
         return again
 
-    def another(self, setting: Setting) -> GuestSubject:
+    def another(self, setting: Setting, machine: Machine | None = None) -> GuestSubject:
         """See Subject."""
-        return GuestSubject(self._data, self.name, setting, self.spec)
+        return GuestSubject(self._data, self.name, setting, self.spec, machine)
 
     @property
     def given(self) -> int:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -77,10 +78,12 @@ class PythonSubject(Subject):
             self.kernel = (Kernel.boot(setting.machine(), choices) if machine is None else
                            Kernel.start(machine, choices))
         except (KernelError, Misuse) as why:
-            finding = _finding(why, None, "boot", Layout(0))
-            raise SubjectFailed(finding) from why
+            failed = SubjectFailed(_finding(why, None, "boot", Layout(0)))
+            failed.kind = self.kind.value
+            raise failed from why
         except Exception as why:
-            raise SpecError(f"{self.name}: the kernel does not boot on it: {type(why).__name__}: {why}") from why
+            raise SpecError(f"{self.name}: the kernel does not boot on it: {type(why).__name__} at {_place(why)}: "
+                            f"{why}") from why
         slots = self.kernel.mm.slots
         start, size = slots.first_paddr, slots.max_paddr - slots.first_paddr
         mm = self.kernel.mm
@@ -113,8 +116,9 @@ class PythonSubject(Subject):
                     layout = Layout(int(operation["size"]), max(int(operation["align"]), 1))
                     raise SubjectFailed(_finding(why, at, describe(operation), layout), results) from None
                 except Exception as why:
-                    finding = Finding(FindingKind.CRASH, f"{describe(operation)}: {type(why).__name__}: {why}", at,
-                                      expected="a return", actual=type(why).__name__)
+                    actual = f"{type(why).__name__} at {_place(why)}"
+                    finding = Finding(FindingKind.CRASH, f"{describe(operation)}: {actual}: {why}", at,
+                                      expected="a return", actual=actual)
                     raise SubjectFailed(finding, results) from why
         return results
 
@@ -225,9 +229,9 @@ class PythonSubject(Subject):
 
         return again
 
-    def another(self, setting: Setting) -> PythonSubject:
+    def another(self, setting: Setting, machine: Machine | None = None) -> PythonSubject:
         """See Subject."""
-        return PythonSubject(self.factory, self.kind, self.name, setting, self.spec)
+        return PythonSubject(self.factory, self.kind, self.name, setting, self.spec, machine)
 
     def reset(self) -> None:
         """A new machine: Python objects are no part of a snapshot."""
@@ -244,6 +248,12 @@ def _edges(address: int, size: int) -> tuple[tuple[int, int], ...]:
 
 def _pattern(seed: int, address: int, size: int) -> bytes:
     return bytes((seed * 167 + at * 89 & 0xFF) for at in range(address, address + size))
+
+
+def _place(why: BaseException) -> str:
+    """The line that has raised it: `allocator.py:31`."""
+    *_, last = traceback.extract_tb(why.__traceback__)
+    return f"{Path(last.filename).name}:{last.lineno}"
 
 
 def _finding(why: Exception, at: int | None, operation: str, layout: Layout) -> Finding:

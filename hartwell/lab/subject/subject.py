@@ -108,8 +108,11 @@ class Subject:
         """What makes the subject again what it is now, as often as it is called; None if nothing can."""
         return None
 
-    def another(self, setting: Setting) -> Subject:
-        """The same allocator in a machine of its own, as `setting` says. SpecError, SubjectFailed."""
+    def another(self, setting: Setting, machine: Machine | None = None) -> Subject:
+        """The same allocator in a machine of its own, as `setting` says. SpecError, SubjectFailed.
+
+        `machine` is one on such a board that has the kernel loaded and has not run yet; by default a new one.
+        """
         raise NotImplementedError
 
     def close(self) -> None:

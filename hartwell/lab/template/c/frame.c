@@ -12,7 +12,7 @@ enum { NOT_OURS, FREE, USED };                  /* all is NOT_OURS at first: zer
 
 static struct hartwell_lock lock;               /* several CPUs call us at once: of all that follows */
 static uint8_t state[FRAMES];
-static size_t begin = FRAMES, end;              /* the frames that we were given are in [begin, end) */
+static size_t lowest = FRAMES, end;             /* the free frames are in [lowest, end) */
 
 static size_t frame_of(uintptr_t paddr)
 {
@@ -42,8 +42,8 @@ void hartwell_frame_add_free_memory(uintptr_t paddr, size_t size)
     size_t frame = frame_of(paddr), count = size / HARTWELL_PAGE_SIZE;
     hartwell_lock(&lock);
     set(frame, count, NOT_OURS, FREE, "memory that cannot be ours, or is already");
-    if (frame < begin)
-        begin = frame;
+    if (frame < lowest)
+        lowest = frame;
     if (frame + count > end)
         end = frame + count;
     hartwell_unlock(&lock);
@@ -54,7 +54,9 @@ uintptr_t hartwell_frame_alloc(size_t size, size_t align)
     size_t count = size / HARTWELL_PAGE_SIZE, step = align > HARTWELL_PAGE_SIZE ? align / HARTWELL_PAGE_SIZE : 1;
     uintptr_t found = 0;
     hartwell_lock(&lock);
-    for (size_t frame = begin; frame < end && !found;) {
+    while (lowest < end && state[lowest] != FREE)
+        lowest++;
+    for (size_t frame = lowest; frame < end && !found;) {
         frame = (frame + step - 1) & -step;     /* the next that is aligned */
         size_t run = free_run(frame, count);
         if (run == count) {
@@ -73,6 +75,8 @@ void hartwell_frame_dealloc(uintptr_t paddr, size_t size)
         hartwell_panic("memory that is not whole frames");
     hartwell_lock(&lock);
     set(frame_of(paddr), size / HARTWELL_PAGE_SIZE, USED, FREE, "memory that is not allocated");
+    if (frame_of(paddr) < lowest)
+        lowest = frame_of(paddr);
     hartwell_unlock(&lock);
 }
 

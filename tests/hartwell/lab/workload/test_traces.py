@@ -65,7 +65,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     ("split 0 4096 1", "split 0 16384 1", "line 5: a block of 16384 bytes is split at 16384"),
     ("free 1", "free 2", "line 6: handle 2 has no block; expected one that has"),
     ("free 1", "alloc 1 4096 4096", "line 6: handle 1; expected one below 65536 that has no block"),
-    ("heap 1\nalloc 0 17 8\n", "heap 2\nalloc 0 17 8\nsplit 0 8 1\n", "line 10: a heap block is split; expected frames"),
+    ("heap 1\nalloc 0 17 8\n", "heap 2\nalloc 0 17 8\nsplit 0 8 1\n", "line 10: a heap block is split; expected"),
     ("alloc 0 17 8\n", "alloc 0 17 8\nalloc 1 17 8\n", "more behind the sum|expected its end"),
 ])
 def test_a_damaged_file_says_where(old: str, new: str, expected: str) -> None:

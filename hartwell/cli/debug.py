@@ -21,6 +21,7 @@ from .status import INTERNAL, INTERRUPTED, CommandError, say
 
 if TYPE_CHECKING:
     from emulator.machine import Machine
+    from hartwell.debug.replaying import Replaying
     from hartwell.debug.session import Session
     from kernel.track import Tracker
 
@@ -61,6 +62,9 @@ def debug(
         "--execute", "-ex", metavar="CMD", rich_help_panel=HOW, help="Run a command, behind those in files.")] = None,
     batch: Annotated[bool, typer.Option(
         "--batch", rich_help_panel=HOW, help="Then end, without a prompt.")] = False,
+    gdb: Annotated[str | None, typer.Option(
+        "--gdb", metavar="[HOST:]PORT", rich_help_panel=HOW,
+        help="With --replay: no commands here, but a server for GDB and LLDB, at the failure.")] = None,
     directories: Annotated[list[str] | None, typer.Option(
         "--directory", "-d", metavar="DIR", rich_help_panel=HOW,
         help="Look for source files in DIR before the places that the program names.")] = None,
@@ -109,9 +113,13 @@ def debug(
         given = {"IMAGE": image, "--bios": bios, "--kernel": kernel, "--initrd": initrd, "--append": append,
                  "--disk": disk, "--load": load, "-m": memory, "--smp": smp, "--mmu": mmu, "--timing": profile,
                  "--max-insns": limit, "--track": track}
-        return _debug_replay(replay, [name for name, value in given.items() if value], interactive=interactive,
-                             directories=[Path(each) for each in directories or []], scripts=scripts,
+        leave = [name for name, value in given.items() if value]
+        if gdb is not None:
+            return _serve_replay(replay, leave, gdb)
+        return _debug_replay(replay, leave, interactive=interactive, directories=[Path(each) for each in directories or []], scripts=scripts,
                              lines=execute or [], batch=batch)
+    if gdb is not None:
+        raise CommandError("--gdb: this is for --replay; hartwell boot --gdb serves a boot")
     ours = image is None and kernel is None and load is None
     for directory in directories or []:
         if not Path(directory).is_dir():
@@ -194,24 +202,12 @@ def _debug_replay(path: str, given: list[str], *, interactive: bool, directories
     from emulator.debug import Target
     from hartwell.debug.palette import Palette
     from hartwell.debug.programs import Programs
-    from hartwell.debug.replaying import Replaying
     from hartwell.debug.screen import Screen
     from hartwell.debug.session import Session
-    from hartwell.lab.search.replay import Replay
 
-    if given:
-        raise CommandError(f"--replay {path}: says itself what runs, and on which machine; leave {', '.join(given)} "
-                           "away")
-    replay = Replay.load(path)
-    replayed = replay.run()
-    if replayed.changed:
-        say(f"{replay.located} is not what it was when {path} was written")
-    if replayed.finding is None:
-        raise CommandError(f"--replay {path}: {replay.located} passes now: there is no failure to look at "
-                           f"(it was {replay.finding})")
-    replaying = Replaying(replay, replayed.finding)
-    if replay.elf() is not None:  # its sources are beside it
-        directories = [*directories, Path(replay.located).parent]
+    replaying = _replaying(path, given)
+    if replaying.replay.elf() is not None:  # its sources are beside it
+        directories = [*directories, Path(replaying.replay.located).parent]
     with ExitStack() as stack:
         machine = replaying.machine()
         stack.callback(machine.close)
@@ -229,6 +225,48 @@ def _debug_replay(path: str, given: list[str], *, interactive: bool, directories
             session.out(f"  {hint}")
         session.settings.context = interactive
         return _lead(session, scripts, lines, interactive=interactive, batch=batch)
+
+
+def _replaying(path: str, given: list[str]) -> Replaying:
+    """The failure in a replay file, which has been seen again. CommandError if there is none any more."""
+    from hartwell.debug.replaying import Replaying
+    from hartwell.lab.search.replay import Replay
+
+    if given:
+        raise CommandError(f"--replay {path}: says itself what runs, and on which machine; leave {', '.join(given)} "
+                           "away")
+    replay = Replay.load(path)
+    replayed = replay.run()
+    if replayed.changed:
+        say(f"{replay.located} is not what it was when {path} was written")
+    if replayed.finding is None:
+        raise CommandError(f"--replay {path}: {replay.located} passes now: there is no failure to look at "
+                           f"(it was {replay.finding})")
+    return Replaying(replay, replayed.finding)
+
+
+def _serve_replay(path: str, given: list[str], place: str) -> int:
+    """A server for gdb, with the machine at the failure, until gdb has had enough."""
+    from contextlib import closing
+
+    from emulator.debug import Target
+    from emulator.gdb import Attention
+
+    from .gdb import listen, parse, serve
+    from .monitor import commands
+
+    options = parse(place, True)
+    assert options is not None
+    replaying = _replaying(path, given)
+    with listen(options) as listener, closing(replaying.machine()) as machine:
+        attention = Attention(listener, machine.board.clock_hz, None, None)
+        with Target(machine, replaying.program, glance=attention.glance) as target:
+            replaying.go_to_failure(target)
+            for line in replaying.introduction():
+                print(line, flush=True)
+            elf = replaying.replay.located if replaying.replay.elf() is not None else None
+            serve(target, attention, held=True, elf=elf, monitor=commands(target, replaying.images()))
+    return 0
 
 
 def _lead(session: Session, scripts: list[Path], lines: list[str], *, interactive: bool, batch: bool) -> int:

@@ -116,8 +116,8 @@ def debug(
         leave = [name for name, value in given.items() if value]
         if gdb is not None:
             return _serve_replay(replay, leave, gdb)
-        return _debug_replay(replay, leave, interactive=interactive, directories=[Path(each) for each in directories or []], scripts=scripts,
-                             lines=execute or [], batch=batch)
+        return _debug_replay(replay, leave, interactive=interactive, scripts=scripts, lines=execute or [], batch=batch,
+                             directories=[Path(each) for each in directories or []])
     if gdb is not None:
         raise CommandError("--gdb: this is for --replay; hartwell boot --gdb serves a boot")
     ours = image is None and kernel is None and load is None

@@ -27,6 +27,8 @@ PATIENCE: Final = 4000
 """Trials, at most."""
 FEW: Final = 14
 """Operations of which every two are tried without."""
+SMALL: Final = 8
+"""Granules of the sizes that are tried each: from there on, twice as many."""
 Fails = Callable[[Operations], Finding | None]
 
 
@@ -141,7 +143,7 @@ class Shrinker:
         return best
 
     def _number(self, best: Operations, number: int, field: str, unit: int, *, exact: bool) -> Operations:
-        """Make a number as small as it can be: a power of two of `unit`s; if `exact`, any number of them below."""
+        """Make a number as small as it can be: a power of two of `unit`s; if `exact`, any number of them."""
         value = int(best[number][field])
         low, small = 0, unit
         while small < value:
@@ -149,7 +151,7 @@ class Shrinker:
             if found is not None:
                 best, value = found, small
                 break
-            low, small = small, 2 * small
+            low, small = small, small + unit if exact and small < SMALL * unit else 2 * small
         while exact and number < len(best) and value - low > unit:
             middle = (low + value) // 2 // unit * unit
             found = self._with(best, number, field, middle)

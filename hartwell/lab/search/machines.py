@@ -51,7 +51,7 @@ class AllocatorMachine(RuleBasedStateMachine):
     spare: ClassVar[tuple[tuple[int, int], ...]] = ()
     """Offset and bytes of memory that can be added."""
     subject: ClassVar[Subject | None] = None
-    conservation: ClassVar[Conservation | None] = None
+    conservation: ClassVar[Conservation | Finding | None] = None
     tape: ClassVar[list[AllocatorFailed]] = []
     """The last failure."""
     count: ClassVar[list[int]]
@@ -64,10 +64,11 @@ class AllocatorMachine(RuleBasedStateMachine):
         cls = type(self)
         if cls.subject is None:
             cls.subject = cls.make()
-            measured = Trial(cls.subject).conservation
-            if isinstance(measured, Finding):
-                raise AllocatorFailed(measured, np.zeros(0, dtype=OPERATION))
-            cls.conservation = None if cls.spare else measured
+            if not cls.spare:
+                cls.conservation = Trial(cls.subject).conservation
+        if isinstance(cls.conservation, Finding):  # it is wrong already when pristine
+            cls.tape[:] = [AllocatorFailed(cls.conservation, np.zeros(0, dtype=OPERATION))]
+            raise cls.tape[0]
         self.steps = Steps(cls.subject, cls.conservation)
         self._spare = list(cls.spare)
         self._failed = False

@@ -16,7 +16,7 @@ from hartwell.lab.search.steps import AllocatorFailed, Steps
 from hartwell.lab.subject import Subject, load_subject
 from hartwell.lab.subject.setting import Setting
 
-from .broken import ALLOC, always, broken
+from .broken import ALLOC, NOTHING, broken
 
 ROOT = Path(__file__).parents[4]
 FEW = settings(max_examples=5, stateful_step_count=15, deadline=None, database=None, derandomize=True,
@@ -28,22 +28,25 @@ def test_a_sound_allocator(slab: Subject) -> None:
     assert result.found is None and result.trials >= 4 and result.operations >= 10
 
 
-def test_a_broken_one_and_the_same_again(tmp_path: Path, buddy: Subject) -> None:
-    path = broken(tmp_path, ALLOC, always(buddy.memory.start + 8192))
-    with load_subject(str(path)) as subject:
+def test_a_broken_one_and_the_same_again() -> None:
+    with load_subject("buddy/tail-lost") as subject:
         one, other = (explore(subject, examples=10, steps=10, seed=3) for _ in range(2))
     assert one.found is not None and other.found is not None
-    assert one.found.words == other.found.words and len(one.found.words) == 2
-    assert one.found.words[0] == "alloc 4,096 bytes (align 4,096) -> #0"
+    assert one.found.words == other.found.words == ["alloc 12,288 bytes (align 4,096) -> #0", "dealloc #0"]
     assert one.found.how == "Hypothesis, seed 3"
 
 
-def test_in_a_test_of_ones_own(tmp_path: Path, buddy: Subject) -> None:
-    path = broken(tmp_path, ALLOC, always(buddy.memory.start + 8192))
-    machine = machine_for(lambda: load_subject(str(path)))
+def test_one_that_is_wrong_before_anything_is_done(tmp_path: Path) -> None:
+    with load_subject(str(broken(tmp_path, ALLOC, NOTHING))) as subject:
+        found = explore(subject, examples=3).found
+    assert found is not None and found.words == [] and found.finding.kind is FindingKind.LOST
+
+
+def test_in_a_test_of_ones_own() -> None:
+    machine = machine_for(lambda: load_subject("buddy/tail-lost"))
     with pytest.raises(AllocatorFailed) as failed:
         run_state_machine_as_test(machine, settings=FEW)
-    assert failed.value.finding.kind in (FindingKind.OVERLAP, FindingKind.CRASH)
+    assert failed.value.finding.kind is FindingKind.LOST
     assert machine.subject is not None
     machine.subject.close()
 

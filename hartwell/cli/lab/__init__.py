@@ -16,6 +16,7 @@ from .client import client
 from .compare import compare
 from .cost import cost
 from .fault import fault
+from .hang import hang
 from .race import race
 from .replay import replay
 from .search import search
@@ -37,6 +38,7 @@ _COMMANDS: Final[dict[str, Callable[..., object]]] = {
     "race": race,
     "client": client,
     "fault": fault,
+    "hang": hang,
 }
 for _name, _function in _COMMANDS.items():
     app.command(_name)(_function)

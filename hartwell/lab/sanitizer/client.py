@@ -19,7 +19,7 @@ from hartwell.lab.finding import Finding
 from hartwell.lab.subject import text
 from hartwell.lab.subject.guest import GuestSubject
 from hartwell.lab.subject.subject import SubjectKind
-from kernel.cpu.errors import CpuError, CpuHung, UnhandledTrap
+from kernel.cpu.errors import CpuError, UnhandledTrap
 
 from .sanitizer import Sanitizer
 
@@ -27,7 +27,7 @@ PREFIX: Final = "scenario_"
 TABLE: Final = "hartwell_client_allocator"
 MARGIN: Final = 16
 """Bytes that lie behind each heap block of a client: so an overflow of one block never lands in the next one."""
-BUDGETS: Final = 100
+BUDGETS: Final = 20
 """A scenario may take so many times the instructions that a call of an allocator may."""
 
 
@@ -57,10 +57,17 @@ class Client:
         subject.clients.append(self.text)
         subject.keep()
 
+    def function(self, scenario: str) -> int:
+        """The address of a scenario's function. SpecError if there is none of that name."""
+        if scenario not in self.scenarios:
+            raise SpecError(f"{self.name}: has no scenario {scenario}: expected one of {', '.join(self.scenarios)}")
+        return self.text.address(PREFIX + scenario)
+
 
 @dataclass(frozen=True)
 class ClientOutcome:
-    """What came of a scenario: what it returned, or what was wrong; `calls` is how often it called the allocator."""
+    """What came of a scenario: what it returned, or what was wrong; `calls` is how often it called the allocator, if
+    that was judged."""
 
     scenario: str
     value: int | None
@@ -69,38 +76,31 @@ class ClientOutcome:
 
 
 def run_client(client: Client, scenario: str, *, loads: bool = True, margin: int = MARGIN,
-               explain: bool = True) -> ClientOutcome:
+               explain: bool = True, judge: bool = True) -> ClientOutcome:
     """Run a scenario up to its end, or to the first thing that is wrong: its Finding, with a report (`explain`).
 
-    `loads`, `margin`: see Sanitizer. SpecError for a scenario that the client has not.
+    `loads`, `margin`: see Sanitizer. Without `judge` nothing is judged, and what the client does takes its course.
+    SpecError for a scenario that the client has not.
     """
     subject = client.subject
-    if scenario not in client.scenarios:
-        raise SpecError(f"{client.name}: has no scenario {scenario}: expected one of {', '.join(client.scenarios)}")
-    function = client.text.address(PREFIX + scenario)
+    function = client.function(scenario)
     subject.reset()
-    with Sanitizer(subject, loads=loads, margin=margin) as sanitizer:
-        value, finding = None, None
+    words = f"scenario {scenario}"
+    if not judge:
         try:
-            value = _call(subject, function)
+            return ClientOutcome(scenario, call_client(subject, function), None, 0)
         except (CpuError, UnhandledTrap) as why:
-            calls = sanitizer.guard.calls
-            finding = subject.failure(why, 0, "")
-            if explain:
-                finding = sanitizer.explain(finding)
-            return ClientOutcome(scenario, None, finding, calls)
-        return ClientOutcome(scenario, value, finding, sanitizer.guard.calls)
-
-
-def _call(subject: GuestSubject, function: int) -> int:
-    """Call a function that may take much longer than an allocator."""
-    try:
-        return subject.call(0, function)
-    except CpuHung as why:
-        hung = why
-    for _ in range(BUDGETS):
+            return ClientOutcome(scenario, None, subject.failure(why, 0, words), 0)
+    with Sanitizer(subject, loads=loads, margin=margin) as sanitizer:
         try:
-            return subject.kernel.service.wait(0)[0]
-        except CpuHung as why:
-            hung = why
-    raise hung
+            value = call_client(subject, function)
+        except (CpuError, UnhandledTrap) as why:
+            calls, finding = sanitizer.guard.calls, subject.failure(why, 0, words)
+            return ClientOutcome(scenario, None, sanitizer.explain(finding) if explain else finding, calls)
+        return ClientOutcome(scenario, value, None, sanitizer.guard.calls)
+
+
+def call_client(subject: GuestSubject, function: int) -> int:
+    """Call a function that may take much longer than an allocator does; what it returns. CpuError, UnhandledTrap."""
+    subject.kernel.service.budget = BUDGETS * subject.setting.budget
+    return subject.call(0, function)

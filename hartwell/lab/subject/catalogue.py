@@ -25,6 +25,8 @@ OWN: Final = {"osdk-frame": "kernel.osdk.frame_allocator:FrameAllocator",
 """The kernel's own allocators, in Python, by name: SPECs."""
 RACE: Final = "race"
 """The kind of what is no allocator, but a program for `hartwell lab race`."""
+CLIENT: Final = "client"
+"""The kind of what is none, but uses one: `hartwell lab client`."""
 
 
 _OWN_TITLES: Final = {"osdk-frame": "the kernel's own buddy system with per-CPU caches, in Python",
@@ -62,7 +64,7 @@ def _entries(*, races: bool) -> list[Entry]:
         if not (folder / f"{folder.name}.elf").is_file() or folder.name == "driver":
             continue
         manifest = tomllib.loads((folder / "manifest.toml").read_text("utf-8"))
-        if manifest["kind"] == "client" or (manifest["kind"] == RACE) != races:
+        if manifest["kind"] == CLIENT or (manifest["kind"] == RACE) != races or manifest.get("demonstration"):
             continue
         found.append(Entry(folder.name, manifest["kind"], manifest["title"]))
         found += [Entry(f"{folder.name}/{planted['name']}", manifest["kind"], planted["title"], True,

@@ -77,6 +77,8 @@ class GuestSubject(Subject):
         self._data = data
         self.watcher: Watcher | None = None
         """Who judges what the guest code does, if anybody (`hartwell.lab.sanitizer`)."""
+        self.clients: list[text.Text] = []
+        """Other guest code that has been mapped, and uses the allocator."""
         image = text.read_text(data, name, text.ALLOCATOR_TEXT)
         self.kind = _kind_of(image.symbols.find, name)
         self.kernel = Kernel.boot(setting.machine()) if machine is None else Kernel.start(machine)
@@ -91,8 +93,6 @@ class GuestSubject(Subject):
                 why.kind = self.kind.value
             self.kernel.close()
             raise
-        self.clients: list[text.Text] = []
-        """Other guest code that has been mapped, and uses the allocator."""
         self.keep()
 
     def keep(self) -> None:

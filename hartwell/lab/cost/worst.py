@@ -25,7 +25,8 @@ BEFORE: Final = 3
 SHOWN: Final = 40
 """Operations of a sequence that are told in words."""
 TRIES: Final = 120
-"""Runs that finding a shorter sequence may take."""
+WORK: Final = 300_000
+"""Runs, and operations of them all, that finding a shorter sequence may take."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,8 @@ def find_worst(operations: Operations, results: Results, history: History, metri
 def shorten(subject: Subject, operations: Operations, worst: Worst, tries: int = TRIES) -> Operations | None:
     """A short sequence behind which the last operation costs `subject` at least as many instructions as `worst` did.
 
-    It takes up to `tries` runs. None if not even all operations up to the worst do (the subject is another, or not
-    deterministic). The subject is pristine before and afterwards.
+    It takes up to `tries` runs, and WORK operations. None if not even all operations up to the worst do (the subject
+    is another, or not deterministic). The subject is pristine before and afterwards.
     """
     until = operations[:worst.operation + 1]
     until = until[until["kind"] != Kind.CHECK]
@@ -109,7 +110,7 @@ def shorten(subject: Subject, operations: Operations, worst: Worst, tries: int =
             fewer = [life for life in kept if life not in gone]
             if len(fewer) < len(kept) and runs.hold(fewer):
                 kept = fewer
-        if runs.left <= 0 or size == 1 and len(kept) == len(others):
+        if runs.over or size == 1 and len(kept) == len(others):
             others = kept
             break
         others, parts = kept, max(2, min(parts if len(kept) < len(others) else 2 * parts, len(kept)))
@@ -146,7 +147,13 @@ class _Runs:
 
     def __init__(self, subject: Subject, operations: Operations, lives: npt.NDArray[np.int64], cost: int,
                  tries: int) -> None:
-        self._subject, self._operations, self._lives, self._cost, self.left = subject, operations, lives, cost, tries
+        self._subject, self._operations, self._lives, self._cost = subject, operations, lives, cost
+        self._tries, self._work = tries, WORK
+
+    @property
+    def over(self) -> bool:
+        """Whether all tries are used up."""
+        return self._tries <= 0 or self._work <= 0
 
     def chosen(self, others: list[int]) -> Operations:
         """The operations of `others` and of the last one's own life."""
@@ -156,11 +163,13 @@ class _Runs:
 
     def hold(self, others: list[int]) -> bool:
         """Whether the last operation is as dear with `others` only; False when all tries are used up."""
-        if self.left <= 0:
+        if self.over:
             return False
-        self.left -= 1
+        operations = self.chosen(others)
+        self._tries -= 1
+        self._work -= len(operations)
         try:
-            results = self._subject.run(self.chosen(others), contents=False)
+            results = self._subject.run(operations, contents=False)
         except LabError:
             return False
         finally:

@@ -95,7 +95,8 @@ def worst_text(worst: Worst) -> str:
     """The dearest call in a line."""
     return (f"most {worst.metric} {worst.cost:,}: operation {worst.operation:,}, {worst.text}, with "
             f"{amount(worst.live)} in {worst.blocks:,} block{'s' * (worst.blocks != 1)} allocated "
-            f"({worst.cycles:,} cycles, {worst.instructions:,} instructions, {worst.misses:,} misses)")
+            f"({worst.cycles:,} cycles, {worst.instructions:,} instructions, {worst.misses:,} "
+            f"miss{'es' * (worst.misses != 1)})")
 
 
 def compare_lines(found: Comparison) -> list[str]:

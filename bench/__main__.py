@@ -1,6 +1,7 @@
 """Run the benchmarks:  python -m bench [NAME ...]  (all by default)
 
-NAME is compute, events, startup, snapshot, debug, kernel, user, lab, speed, timing or guests.
+NAME is compute, events, startup, snapshot, debug, kernel, user, lab, lab-planted, speed, timing
+or guests.
 Prints a table, and writes it as JSON to bench/results/. The status is 1 if a requirement was missed.
 `python -m bench timing` alone shows every reference program of the timing model, and has options: `timing --help`.
 """
@@ -22,7 +23,8 @@ from pathlib import Path
 from .measure import Figure
 from .timing.__main__ import main as timing_command
 
-NAMES = ("compute", "events", "startup", "snapshot", "debug", "kernel", "user", "lab", "speed", "timing", "guests")
+NAMES = ("compute", "events", "startup", "snapshot", "debug", "kernel", "user", "lab", "lab-planted", "speed", "timing",
+         "guests")
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
@@ -65,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
     print(f"{'benchmark':52}{'measured':>16}   {'required':18}{'verdict':8}", flush=True)
     figures: list[Figure] = []
     for name in names or NAMES:
-        measured = importlib.import_module(f".{name}", __package__).figures()
+        measured = importlib.import_module(f".{name.replace('-', '_')}", __package__).figures()
         for figure in measured:
             print(row(figure), flush=True)
         figures += measured

@@ -17,6 +17,7 @@ from .compare import compare
 from .cost import cost
 from .fault import fault
 from .hang import hang
+from .new import new
 from .race import race
 from .replay import replay
 from .search import search
@@ -27,6 +28,7 @@ app = typer.Typer(name="lab", no_args_is_help=True,
                   help="Try an allocator: under load, under faults, on several harts; compare two.")
 
 _COMMANDS: Final[dict[str, Callable[..., object]]] = {
+    "new": new,
     "list": allocators,
     "workloads": workloads,
     "cost": cost,

@@ -60,13 +60,19 @@ def elf_of(spec: str) -> bytes | None:
 
 
 def _python(spec: str, setting: Setting | None, name: str, machine: Machine | None) -> PythonSubject:
+    found = load_class(spec)
+    return PythonSubject(found, kind_of(found, spec), name, setting, spec, machine)
+
+
+def load_class(spec: str) -> Factory:
+    """The class or function that `spec` (FILE.py:Class, module:Class) names. SpecError."""
     where, _, attribute = spec.rpartition(":")
     found: object = _module(where, spec)
     for part in attribute.split("."):
         found = getattr(found, part, None)
     if not callable(found):
         raise SpecError(f"{spec}: {where} has no class or function {attribute}")
-    return PythonSubject(found, kind_of(found, spec), name, setting, spec, machine)
+    return found
 
 
 def _module(where: str, spec: str) -> ModuleType:

@@ -96,9 +96,7 @@ def _show(outcomes: list[ClientOutcome], client: str, spec: str, as_json: bool) 
         return
     for each in outcomes:
         if each.finding is not None:
-            print(f"{each.scenario}:" if len(outcomes) > 1 else "", each.finding.report or each.finding, sep="\n")
-    if len(outcomes) > 1:
-        print()
+            print(each.finding.report or each.finding)
     print_table(("scenario", "calls", "result"), [
         (each.scenario, f"{each.calls:,}", f"returned {each.value:#x}" if each.finding is None else
          each.finding.kind.value) for each in outcomes], prose=1)

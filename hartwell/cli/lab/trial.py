@@ -30,6 +30,10 @@ def trial(
         help="The machine's memory, of which the allocator gets a quarter.")] = LAB_MEMORY,
     smp: Harts = None,
     timing: Timing = "off",
+    sanitize: Annotated[bool, typer.Option(
+        "--sanitize", rich_help_panel=LOAD,
+        help="Judge every store of the allocator as it happens: the first wrong one ends the trial, with a report.")
+    ] = False,
     save: Annotated[str | None, typer.Option(
         "--save", metavar="FILE", rich_help_panel=LOAD,
         help="Write a failure to FILE, as it is, for hartwell lab replay and hartwell debug --replay.")] = None,
@@ -62,7 +66,7 @@ def trial(
             raise CommandError(f"--cpu {cpu}: expected a CPU of the machine's, 0 to {subject.cpus - 1}; --smp gives "
                                "more")
         program = work.operations(subject.kind, subject.memory.size, count, seed)
-        outcome = Trial(subject).run(program, cpu, progress=lambda done: counter(done, count))
+        outcome = Trial(subject).run(program, cpu, sanitize=sanitize, progress=lambda done: counter(done, count))
         if save is not None and outcome.findings:
             from hartwell.lab.search import save_replay
 
@@ -113,6 +117,6 @@ def _show(subject: Subject, outcome: Outcome, rows: list[Row], unit: str, worklo
     else:
         print_table(("call", "done", "in vain"), [(row[0], f"{row[1]:,}", f"{row[2]:,}") for row in rows])
     for finding in outcome.findings:
-        print(str(finding))
+        print(finding.report or str(finding))
     print("no oracle has anything to say" if outcome.ok else
           f"{len(outcome.findings)} finding{'s' * (len(outcome.findings) > 1)}; hartwell lab search makes it small")

@@ -28,8 +28,8 @@ Word = Callable[[int], int]
 class Chain:
     """A list that register `register` walks along, whose links are `offset` bytes into its nodes.
 
-    `nodes` are their addresses in order, from where the loop was; `back` is the index of the node that the last one links
-    to, None if the list goes on, or ends.
+    `nodes` are their addresses in order, from where the loop was; `back` is the index of the node that the last one
+    links to, None if the list goes on, or ends.
     """
 
     register: int

@@ -24,8 +24,8 @@ from .sanitizer import Sanitizer
 
 NEAR = 64
 """Bytes between an access and a block that it may have been meant for."""
-_ACTIONS = {Wrong.USER_LOAD: "load", Wrong.USER_STORE: "store", Wrong.KEEPER_STORE: "store by the allocator",
-            Wrong.OVERLAP: "return from the allocation"}
+_ACTIONS = {Wrong.USER_LOAD: "load", Wrong.USER_STORE: "store", Wrong.KEEPER_STORE: "the allocator's store",
+            Wrong.OVERLAP: "return from an allocation"}
 
 
 class Explainer:
@@ -55,8 +55,7 @@ class Explainer:
         near, marked = self._near(stop), self._marked(stop)
         shadow = self._shadow(marked)
         past, block = self._past(stop, near) if near is not None else ((), None)
-        size = f"{stop.size:,} byte{'s' * (stop.size != 1)}"
-        action = f"{_ACTIONS.get(stop.what, 'free')} of {size}"
+        action = f"{_ACTIONS.get(stop.what, 'free')} of {_bytes(stop.size)}"
         number = finding.operation
         during = "" if number is None else f"operation {number}, {self.sanitizer.words(number)}".rstrip(", ")
         notes = ("No block was ever there.",) if near is None else ()
@@ -85,15 +84,10 @@ class Explainer:
         return beyond
 
     def _neighbour(self, at: int) -> int | None:
-        """The nearest byte of the allocated block that ends just before `at`, or else begins just behind it."""
+        """The nearest byte of the allocated block that ends just before `at`, or begins just behind it."""
         is_live = self.sanitizer.is_live
-        for distance in range(1, NEAR + 1):
-            if is_live(at - distance):
-                return at - distance
-        for distance in range(1, NEAR + 1):
-            if is_live(at + distance):
-                return at + distance
-        return None
+        return next((byte for distance in range(1, NEAR + 1) for byte in (at - distance, at + distance)
+                     if is_live(byte)), None)
 
     def _past(self, stop: Guarded, byte: int) -> tuple[tuple[Past, ...], Block | None]:
         """Who allocated and freed the block, and what it was."""
@@ -111,10 +105,8 @@ class Explainer:
             past.append(self._call("freed", taken))
         at = self._marked(stop)
         begin, end = given.paddr, given.paddr + given.size
-        where = (f"{at - begin:,} bytes inside of the" if begin <= at < end else
-                 f"{at - end:,} bytes behind the end of the" if at >= end else f"{begin - at:,} bytes before the")
         state = "freed" if taken is not None else "allocated"
-        return tuple(past), Block(begin + self.sanitizer.base, given.size, state, where)
+        return tuple(past), Block(begin + self.sanitizer.base, given.size, state, _where(at, begin, end))
 
     def _call(self, what: str, event: Event) -> Past:
         """A call of the past, with its backtrace: the subject is run up to it."""
@@ -133,8 +125,21 @@ class Explainer:
         width = ROW * granule
         first = max(marked // width * width - AROUND * width, memory.start // width * width)
         last = min(marked // width * width + (AROUND + 1) * width, -(-memory.stop // width) * width)
-        states = tuple(guard.state(at) for at in range(first, last, granule))
+        states = tuple(guard.state(at) for at in range(first, last, granule)) if marked in memory else ()
         return ShadowRows(first + base, granule, states, (marked - first) // granule)
 
 
 _FREES = (Wrong.TAKE_FREED, Wrong.TAKE_INSIDE, Wrong.TAKE_OUTSIDE, Wrong.TAKE_SIZE)
+
+
+def _where(at: int, begin: int, end: int) -> str:
+    """Where an address is, in or near a block."""
+    if at >= end:
+        return "right behind the end of the" if at == end else f"{_bytes(at - end)} behind the end of the"
+    if at < begin:
+        return f"{_bytes(begin - at)} before the"
+    return "at the beginning of the" if at == begin else f"{_bytes(at - begin)} inside of the"
+
+
+def _bytes(count: int) -> str:
+    return f"{count:,} byte{'s' * (count != 1)}"

@@ -14,7 +14,7 @@ from .frames import Frame, frame_lines
 RULE: Final = "=" * 98
 ROW: Final = 16
 """Shadow bytes in a line."""
-AROUND: Final = 3
+AROUND: Final = 2
 """Lines of shadow bytes before and behind the one that matters."""
 LEGEND: Final = {
     "00": "allocated", "01-07": "so many bytes allocated", "+10": "a block begins", "fb": "freed",
@@ -131,10 +131,11 @@ class Report:
             found += ["", past.title, *frame_lines(past.frames)]
         if self.block is not None:
             found += ["", f"The address is {self.block.sentence}."]
-        found += self.notes
-        found += ["", f"Memory state around it, a byte for each {self.shadow.granule:,} bytes:", *self.shadow.lines()]
-        found += ["", f"  {self.shadow.legend()}", RULE]
-        return found
+        found += [line for note in self.notes for line in ("", note)]
+        if self.shadow.states:
+            found += ["", f"Memory state around it, a byte for each {self.shadow.granule:,} bytes:"]
+            found += [*self.shadow.lines(), "", f"  {self.shadow.legend()}"]
+        return [*found, RULE]
 
     def __str__(self) -> str:
         return "\n".join(self.lines())

@@ -122,9 +122,16 @@ def test_an_overflow_names_the_block_before_it(slab_client: Client) -> None:
     outcome = run_client(slab_client, "overflow_by_one")
     assert outcome.finding is not None
     report = outcome.finding.details["report"]
-    assert (report["block"]["size"], report["block"]["where"]) == (100, "0 bytes behind the end of the")
+    assert (report["block"]["size"], report["block"]["where"]) == (100, "right behind the end of the")
     assert [past["what"] for past in report["past"]] == ["allocated"]
     assert "new_name" in report["past"][0]["frames"][1]["symbol"]
+
+
+def test_an_underflow_names_the_block_behind_it(slab_client: Client) -> None:
+    outcome = run_client(slab_client, "underflow")
+    assert outcome.finding is not None
+    block = outcome.finding.details["report"]["block"]
+    assert (block["where"], int(block["address"], 16)) == ("1 byte before the", outcome.finding.address + 1)
 
 
 def test_reports_are_the_same_every_time(slab_client: Client) -> None:

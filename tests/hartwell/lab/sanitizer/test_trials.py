@@ -55,7 +55,7 @@ def test_an_allocator_that_stores_into_a_block_is_caught_at_the_instruction() ->
     [allocated] = report["past"]
     assert allocated["operation"] == 2 and allocated["words"] == "alloc 64 bytes (align 8) -> #2"
     assert report["during"] == "operation 3, dealloc #1"
-    assert (report["block"]["size"], report["block"]["where"]) == (64, "0 bytes inside of the")
+    assert (report["block"]["size"], report["block"]["where"]) == (64, "at the beginning of the")
 
 
 def test_batches_are_counted_through() -> None:

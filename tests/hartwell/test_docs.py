@@ -34,7 +34,7 @@ def guests() -> Path:
 
 def prepare(folder: Path) -> dict[str, str]:
     """A folder that looks like the checkout, with the command on PATH; the environment to work in."""
-    for name in ("images", "firmware", "emulator"):
+    for name in ("images", "firmware", "emulator", "allocators"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "bin").mkdir()
     for name, module in (("hartwell", "-m hartwell "), ("python", "")):

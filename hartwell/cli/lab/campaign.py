@@ -21,7 +21,7 @@ def campaign(
         help="A plan, or the allocators: names (hartwell lab list), FILE.elf, FILE.py:Class.")],
     workloads: Annotated[list[str] | None, typer.Option(
         "-w", "--workload", metavar="NAME", rich_help_panel=LOAD, show_default="random",
-        help="A workload (hartwell lab workloads); can be given several times; * is all of them.")] = None,
+        help="A workload (hartwell lab workloads); can be given several times; all is all of them.")] = None,
     operations: Annotated[list[str] | None, typer.Option(
         "-n", "--operations", metavar="N", rich_help_panel=LOAD, show_default="2000",
         help="How many operations a trial has: 5000, or 5k; can be given several times.")] = None,
@@ -50,7 +50,7 @@ def campaign(
     \b
     [b]Examples[/b]
       hartwell lab campaign buddy slab --seeds 20      20 trials of each
-      hartwell lab campaign buddy -w '*' -n 1k -n 50k  all workloads, short and long
+      hartwell lab campaign buddy -w all -n 1k -n 50k  all workloads, short and long
       hartwell lab campaign plan.toml --resume done    an evening's work, as the file says
       hartwell lab campaign plan.toml --scheduler tcp://head:8786
     """

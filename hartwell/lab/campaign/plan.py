@@ -1,7 +1,7 @@
 """Plans: which trials a campaign makes, as options or a TOML file say.
 
     allocators = ["buddy", "buddy/missing-merge", "./mine.elf"]
-    workloads  = ["random", "lifo"]          # hartwell lab workloads lists them; ["*"] is all of them
+    workloads  = ["random", "lifo"]          # hartwell lab workloads lists them; "all" is all of them
     operations = [2000, 20000]               # how long the programs are
     memory     = ["64M"]                     # of the machine; the allocator gets a quarter of it
     seeds      = 4                           # 0 … 3, or a list
@@ -31,7 +31,7 @@ from hartwell.lab.workload import names, workload
 LONGEST: Final = 1 << 20
 """Bytes of a plan's file."""
 MOST_CELLS: Final = 1_000_000
-ALL: Final = "*"
+ALL: Final = "all"
 """All workloads, in the place of their names."""
 MOST_OPERATIONS: Final = 100_000_000
 
@@ -149,7 +149,7 @@ class Plan:
         return cls(**given)
 
     def with_all_workloads(self) -> Self:
-        """The same, "*" being every workload that there is. WorkloadError for a name that is none."""
+        """The same, "all" being every workload that there is. WorkloadError for a name that is none."""
         if not self.workloads or ALL not in self.workloads:
             for name in self.workloads:
                 workload(name)

@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import Any, Final
 
 from hartwell.lab.campaign.pool import Died, run_tasks
+from hartwell.lab.workload import workload
 
 from .report import FaultReport
 from .verdict import FaultError, Injection, Verdict
@@ -21,11 +22,12 @@ Answers = Iterator[tuple[int, "dict[str, Any] | Died"]]
 class Study:
     """Injections of `kinds` into the allocator that `conditions` name, or into some `aims` of them only.
 
-    SpecError, FaultError.
+    SpecError, WorkloadError, FaultError.
     """
 
     def __init__(self, conditions: Conditions, kinds: Sequence[str] = KINDS, aims: Collection[str] = ()) -> None:
         self.conditions = conditions
+        workload(conditions.workload)
         with load(conditions) as subject:
             found = [(kind, target) for kind in kinds for target in targets(subject, kind)]
         known = [target for _, target in found]

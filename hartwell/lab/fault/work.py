@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from hartwell.lab.errors import SubjectFailed
+from hartwell.lab.errors import LabError, SubjectFailed
 from hartwell.lab.subject import load_subject
 from hartwell.lab.subject.guest import GuestSubject
 from hartwell.lab.subject.python import PythonSubject
@@ -92,7 +92,7 @@ class FaultWork:
                 self._kept = _Kept(conditions)
             made = [self._kept.inject(plain["kind"], plain["target"], plain["first"], number)
                     for number in plain["numbers"]]
-        except FaultError as why:
+        except LabError as why:
             return {"error": str(why)}
         return {"injections": [injection.to_json() for injection in made if injection is not None]}
 

@@ -30,7 +30,7 @@ def test_a_plan_is_all_combinations(tmp_path: Path) -> None:
 
 
 def test_all_workloads() -> None:
-    assert Plan(("buddy",), ("*",)).with_all_workloads().workloads == tuple(names())
+    assert Plan(("buddy",), ("all",)).with_all_workloads().workloads == tuple(names())
     with pytest.raises(WorkloadError, match="no workload is called nonsense: expected one of churn, "):
         Plan(("buddy",), ("random", "nonsense")).with_all_workloads()
 

@@ -35,6 +35,15 @@ def test_no_fault_is_masked_wherever_it_was_begun(golden: Golden) -> None:
         assert golden.verdict(operation, golden.at(operation)) == (Verdict.MASKED, "")
 
 
+def test_no_fault_is_masked_in_a_kernel_that_stands_on_the_allocator() -> None:
+    program = Program()
+    program.dealloc(program.alloc(8192, 4096))
+    program.alloc(4096, 4096)
+    with load_subject("osdk-frame", Setting(memory=16 << 20)) as subject:
+        golden = Golden(subject, program.operations)
+        assert golden.checks and golden.verdict(2, golden.at(2)) == (Verdict.MASKED, "")
+
+
 def test_a_byte_of_a_block_that_changes_is_silent(golden: Golden) -> None:
     shadow = golden.at(12)
     _, address, _ = shadow.blocks()[3]

@@ -19,6 +19,7 @@ from rich.text import Text
 HERE = Path(__file__).resolve().parent
 PICTURES = {
     "hello": ("hartwell boot hello", "hartwell boot pagefault-sv39 | tail -n 8"),
+    "lab-test": ("hartwell test buddy/align-ignored",),
     "kernel": ("hartwell boot | tail -n +12", "hartwell frames 0x87e08000 | head -n 18"),
 }
 """Commands by the name of the picture that shows them."""

@@ -41,7 +41,8 @@ def prepare(folder: Path) -> dict[str, str]:
         command = folder / "bin" / name
         command.write_text(f'#!/bin/sh\nexec "{sys.executable}" {module}"$@"\n')
         command.chmod(0o755)
-    return environment({"PATH": f"{folder}/bin:{os.environ['PATH']}", "GUESTS": str(guests()), "COLUMNS": "80"})
+    return environment({"PATH": f"{folder}/bin:{os.environ['PATH']}", "GUESTS": str(guests()), "COLUMNS": "80",
+                        "PYTEST_PLUGINS": "hartwell.pytest_plugin"})
 
 
 def check(text: str, folder: Path, env: dict[str, str], missing: set[str]) -> None:
@@ -109,7 +110,7 @@ def complete_tutorial(folder: Path) -> None:
 @pytest.mark.parametrize("page", ["README.md", "docs/tutorial-boot.md", "docs/tutorial-kernel.md", "docs/kernel.md",
                                   "docs/guests.md", "docs/snapshots.md", "docs/timing.md", "docs/explain-boot.md",
                                   "docs/gdb.md", "docs/debug.md", "docs/tutorial-debug.md", "docs/ramfs.md",
-                                  "docs/programs.md", "docs/lab-campaigns.md", "docs/lab-findings.md"])
+                                  "docs/programs.md", "docs/lab.md", "docs/lab-campaigns.md", "docs/lab-findings.md"])
 def test_commands_print_what_the_page_says(page: str, tmp_path: Path) -> None:
     env = prepare(tmp_path)
     text = (ROOT / page).read_text()

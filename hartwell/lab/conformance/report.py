@@ -19,8 +19,20 @@ from .grading import Grade, Grades
 
 NAME, POINTS = 17, 7
 """Columns."""
+WIDEST = 44
+"""Characters of what was expected, or found, in a line of the table."""
 MORE = 2
 """Findings of a check that are told."""
+NEXT = {
+    "at-once": "hartwell lab race {spec}",
+    "in-turn": "hartwell lab search {spec} --smp 3",
+    "cost": "hartwell lab cost {spec}",
+    "bounded-time": "hartwell lab cost {spec}",
+    "manners": "hartwell test {spec} --only manners --json",
+    "misuse": "hartwell test {spec} --only misuse --json",
+    "zeroed": "hartwell test {spec} --only zeroed --json",
+}
+"""What leads on from a check whose failure is no single program of one CPU."""
 LEVELS = {
     Level.BASIC: "it hands out memory that is as asked for",
     Level.COMPLETE: "it gets all of it back, and loses none",
@@ -47,8 +59,16 @@ def verdict(grade: Grade) -> tuple[str, str, str]:
         return points, "ok    ", grade.check.title
     finding = grade.findings[0]
     if finding.expected and finding.actual:
-        return points, "FAIL  ", f"expected {finding.expected}, got {finding.actual}"
+        return points, "FAIL  ", f"expected {_short(finding.expected)}, got {_short(finding.actual)}"
     return points, "FAIL  ", f"{grade.check.title}: {finding.kind.value}"
+
+
+def _short(text: str) -> str:
+    """A list of many things is cut at one of its commas."""
+    if len(text) <= WIDEST:
+        return text
+    kept = text[:WIDEST].rpartition(", ")[0] or text[:WIDEST].rpartition(" ")[0]
+    return f"{kept}, ..."
 
 
 def level_line(level: Level) -> str:
@@ -74,9 +94,10 @@ def following(grades: Grades, grade: Grade, saved: str = "") -> str:
     if saved:
         return f"hartwell debug --replay {shlex.quote(saved)}"
     spec = shlex.quote(grades.spec)
-    if grade.failed is None:
-        return f"hartwell test {spec} --only {grade.check.name} --json"
-    return f"hartwell test {spec} --only {grade.check.name} --save-replay bug.replay"
+    if grade.failed is not None:
+        return f"hartwell test {spec} --only {grade.check.name} --save-replay bug.replay"
+    command = NEXT.get(grade.check.name, "hartwell lab search {spec}")
+    return command.format(spec=spec)
 
 
 def score(grades: Grades) -> list[str]:
@@ -86,8 +107,8 @@ def score(grades: Grades) -> list[str]:
     if not failed:
         return [line]
     level = grades.level
-    return [f"{line}   {'level reached: ' + level.title if level is not None else 'no level reached'}; failed: "
-            f"{', '.join(failed)}"]
+    reached = f"level reached: {level.title}; " if level is not None else ""
+    return [f"{line}   {reached}failed: {', '.join(failed)}"]
 
 
 def levels_of(checks: Sequence[Check]) -> list[Level]:

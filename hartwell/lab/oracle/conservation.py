@@ -8,7 +8,7 @@ up (`Subject.reclaim`), is told so first. A pristine allocator's yield is the me
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -84,8 +84,8 @@ class Conservation:
         """What is wrong with a subject that has everything back. It is empty afterwards."""
         try:
             now = drain(subject, cpu)
-        except SubjectFailed as why:
-            return [why.finding]
+        except SubjectFailed as why:  # its operation is one of ours, and none of the program's
+            return [replace(why.finding, operation=None, what=f"when all memory is taken: {why.finding.what}")]
         return self.judge(now)
 
     def judge(self, now: Yield) -> list[Finding]:

@@ -110,7 +110,8 @@ def complete_tutorial(folder: Path) -> None:
 @pytest.mark.parametrize("page", ["README.md", "docs/tutorial-boot.md", "docs/tutorial-kernel.md", "docs/kernel.md",
                                   "docs/guests.md", "docs/snapshots.md", "docs/timing.md", "docs/explain-boot.md",
                                   "docs/gdb.md", "docs/debug.md", "docs/tutorial-debug.md", "docs/ramfs.md",
-                                  "docs/programs.md", "docs/lab.md", "docs/lab-campaigns.md", "docs/lab-findings.md"])
+                                  "docs/programs.md", "docs/lab.md", "docs/lab-campaigns.md", "docs/lab-findings.md",
+                                  "docs/lab-search.md"])
 def test_commands_print_what_the_page_says(page: str, tmp_path: Path) -> None:
     env = prepare(tmp_path)
     text = (ROOT / page).read_text()

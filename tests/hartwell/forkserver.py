@@ -85,6 +85,8 @@ def main() -> None:
 
     import emulator  # noqa: F401
     import hartwell.cli.app  # noqa: F401
+    import hartwell.lab.search.directed  # noqa: F401
+    import kernel  # noqa: F401
 
     serve(socket.socket(fileno=int(sys.argv[1])))
     runpy.run_module("hartwell", run_name="__main__", alter_sys=True)

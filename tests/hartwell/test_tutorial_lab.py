@@ -45,8 +45,6 @@ def fenced(kind: str, extra: str, body: str) -> str:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_students_path(tmp_path: Path) -> None:
-    if not (ROOT / "hartwell/cli/lab/new.py").exists():
-        pytest.skip("hartwell lab new is not there yet")
     env = prepare(tmp_path)
     shown, begun = session("hartwell", "(hartwell)"), False
     for kind, extra, body in blocks("console", "hartwell"):

@@ -64,7 +64,7 @@ class Golden:
             """Whether the kernel's check has nothing against a run without a fault, and so a say in others."""
             # Emptying a heap in Python takes seconds, and the kernel's check knows all that it has.
             checked = subject.kind is SubjectKind.HEAP and not isinstance(subject, GuestSubject)
-            self.yields = None if checked else Conservation(drain(subject, 0), subject.given)
+            self.yields = None if checked else Conservation(drain(subject, 0), subject.given, subject.kind)
         except SubjectFailed as why:
             findings = [why.finding]
         if findings:

@@ -206,7 +206,7 @@ class GuestSubject(Subject):
         """Do at most BATCH operations; their results, as far as there are any, go `into` an array."""
         count = len(operations)
         self._tell(cpu, contents=contents)
-        self.kernel.service.budget = self.setting.allowed(int(operations["size"].max()))
+        self.kernel.service.budget = self.setting.allowed(int(operations["size"].max() + operations["align"].max()))
         self.workspace.run(cpu).count = count
         results = self.workspace.results[cpu][:count]
         self.workspace.operations[cpu][:count] = operations

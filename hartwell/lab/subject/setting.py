@@ -45,7 +45,7 @@ class Setting:
         return given
 
     def allowed(self, size: int) -> int:
-        """Instructions that a call may take, of those that ask for `size` bytes at most."""
+        """Instructions that a call may take, of those that ask for `size` bytes at most, alignment and all."""
         return max(self.budget, PER_BYTE * min(size, self.share))
 
     def machine(self) -> Machine:

@@ -14,6 +14,7 @@ import allocators
 from hartwell.lab.finding import FindingKind
 from hartwell.lab.oracle import slowness
 from hartwell.lab.subject import Subject, load_subject
+from hartwell.lab.subject.guest import GuestSubject
 from hartwell.lab.trial import Outcome, Trial
 from hartwell.lab.workload.catalogue import workload
 
@@ -51,14 +52,19 @@ def test_picolibcs_malloc_is_right_otherwise(foreign: Callable[[str], Subject], 
     assert tried(foreign("picolibc-aligned"), name).findings == ()
 
 
-@pytest.mark.parametrize("name", ["random", "aligned", "fragmentation"])
-def test_newlibs_malloc_is_right(foreign: Callable[[str], Subject], name: str) -> None:
-    assert tried(foreign("newlib"), name).findings == ()
+@pytest.mark.parametrize("allocator", ["newlib", "newlib-nano"])
+@pytest.mark.parametrize("name", ["random", "lifo", "fragmentation"])
+def test_newlibs_mallocs_are_right(foreign: Callable[[str], Subject], allocator: str, name: str) -> None:
+    assert tried(foreign(allocator), name).findings == ()
 
 
-def test_newlibs_small_malloc_does_not_merge_everything(foreign: Callable[[str], Subject]) -> None:
-    finding, = tried(foreign("newlib-nano"), "random").findings
-    assert finding.kind is FindingKind.SPLINTERED
+def test_newlibs_small_memalign_overflows(foreign: Callable[[str], Subject]) -> None:
+    given = {}
+    for name in ("newlib", "newlib-nano", "picolibc"):
+        subject = foreign(name)
+        assert isinstance(subject, GuestSubject)
+        given[name] = subject.call(0, subject.text.address("hartwell_heap_alloc"), (1 << 64) - 4096, 1 << 20)
+    assert given["newlib"] == given["picolibc"] == 0 and given["newlib-nano"] != 0  # CVE-2021-3420
 
 
 def test_what_calls_take_grows_with_the_free_list_of_the_small_ones(foreign: Callable[[str], Subject]) -> None:

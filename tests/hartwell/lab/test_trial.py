@@ -8,8 +8,9 @@ import pytest
 
 from hartwell.lab.finding import FindingKind
 from hartwell.lab.operation import Program
-from hartwell.lab.oracle.conservation import Conservation
+from hartwell.lab.oracle.conservation import Conservation, Yield
 from hartwell.lab.subject import Subject, load_subject
+from hartwell.lab.subject.subject import SubjectKind
 from hartwell.lab.subject.setting import Setting
 from hartwell.lab.trial import Trial
 
@@ -87,3 +88,19 @@ def test_what_an_allocator_keeps_in_caches_is_lost_unless_it_can_be_told_to_give
         with load_subject(spec, Setting(memory=16 * MIB)) as subject:
             outcome = Trial(subject).run(program.operations)
             assert [finding.kind for finding in outcome.findings] == kinds, spec
+
+
+@pytest.mark.parametrize(("kind", "now", "said"), [
+    (SubjectKind.HEAP, [(1 << 20, 3), (64, 1)], None),
+    (SubjectKind.HEAP, [(1 << 20, 3)], None),                                     # a rest of 120 bytes, or two of 60
+    (SubjectKind.HEAP, [(1 << 20, 2), (1 << 19, 2)], FindingKind.SPLINTERED),
+    (SubjectKind.HEAP, [(1 << 21, 1), (1 << 20, 1), (64, 1)], None),              # larger ones
+    (SubjectKind.HEAP, [(1 << 20, 2), (1 << 19, 1), (1 << 18, 1), (1 << 17, 2)], FindingKind.SPLINTERED),
+    (SubjectKind.HEAP, [(1 << 20, 2), (1 << 19, 1)], FindingKind.LOST),
+    (SubjectKind.HEAP, [(1 << 20, 5)], FindingKind.OUT_OF_RANGE),
+    (SubjectKind.FRAME, [(1 << 20, 2), (1 << 19, 2), (64, 1)], FindingKind.SPLINTERED),
+    (SubjectKind.FRAME, [(1 << 20, 3)], FindingKind.LOST),
+])
+def test_what_is_as_much_as_at_first(kind: SubjectKind, now: list[tuple[int, int]], said: FindingKind | None) -> None:
+    then = Conservation(Yield(((1 << 20, 3), (64, 1))), 4 << 20, kind)
+    assert [finding.kind for finding in then.judge(Yield(tuple(now)))] == ([said] if said else [])

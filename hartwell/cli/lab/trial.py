@@ -73,6 +73,12 @@ def trial(
             save_replay(save, subject, program, cpu, setting, outcome.findings[0],
                         f"workload {workload}, seed {seed}, {count:,} operations")
         counter.clear()
+        if outcome.findings:
+            from dataclasses import replace
+
+            from hartwell.lab.hang import with_reports
+
+            outcome = replace(outcome, findings=with_reports(subject, outcome.findings, program, cpu))
     modelled = setting.timing is not None
     rows = _rows(outcome, "cycles" if modelled else "instructions")
     if as_json:

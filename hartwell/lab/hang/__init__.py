@@ -9,7 +9,7 @@
         lock      the word that it waits for, and who left it so      report   what people read
 """
 
-from .hang import explain_client_hang, explain_hang
+from .hang import explain_client_hang, explain_hang, with_reports
 from .report import HangReport
 
-__all__ = ["HangReport", "explain_client_hang", "explain_hang"]
+__all__ = ["HangReport", "explain_client_hang", "explain_hang", "with_reports"]

@@ -13,6 +13,7 @@ from hartwell.lab.finding import Finding, FindingKind
 from hartwell.lab.operation import Operations, describe
 from hartwell.lab.sanitizer.client import call_client
 from hartwell.lab.sanitizer.frames import frames_of
+from hartwell.lab.subject.guest import GuestSubject
 from kernel.cpu.errors import CpuError, CpuHung
 
 from .chain import find_chain
@@ -23,7 +24,7 @@ from .steps import steps_of
 
 if TYPE_CHECKING:
     from hartwell.lab.sanitizer.client import Client
-    from hartwell.lab.subject.guest import GuestSubject
+    from hartwell.lab.subject.subject import Subject
 
 WATCHED: Final = (2_000, 20_000, 100_000)
 """Steps that are watched: more if so many show no loop."""
@@ -41,6 +42,25 @@ def explain_hang(subject: GuestSubject, finding: Finding, operations: Operations
     script = Script(number + 1, lambda begin, end: subject.run(operations[begin:end], cpu),
                     lambda part: describe(operations[part]), True)
     return _explain(subject, finding, script, cpu)
+
+
+def with_reports(subject: Subject, findings: tuple[Finding, ...], operations: Operations,
+                 cpu: int = 0) -> tuple[Finding, ...]:
+    """The findings of a trial, those that are hangs of guest code with their reports, and as deadlocks if they are."""
+    if not isinstance(subject, GuestSubject):
+        return findings
+    return tuple(_with_report(subject, each, operations, cpu) for each in findings)
+
+
+def _with_report(subject: GuestSubject, finding: Finding, operations: Operations, cpu: int) -> Finding:
+    if finding.kind is not FindingKind.HANG or finding.operation is None:
+        return finding
+    try:
+        report = explain_hang(subject, finding, operations, cpu)
+    except LabError:  # it is another one's doing, who is not there any more
+        return finding
+    found = report.finding
+    return replace(found, report=str(report), details={**found.details, "report": report.to_json()})
 
 
 def explain_client_hang(client: Client, scenario: str, finding: Finding) -> HangReport:

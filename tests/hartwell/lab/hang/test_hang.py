@@ -11,7 +11,7 @@ from hartwell.debug.disassembly import disassemble
 from hartwell.debug.programs import Programs
 from hartwell.lab.errors import LabError
 from hartwell.lab.finding import Finding, FindingKind
-from hartwell.lab.hang import explain_client_hang, explain_hang
+from hartwell.lab.hang import explain_client_hang, explain_hang, with_reports
 from hartwell.lab.operation import Operations, Program
 from hartwell.lab.sanitizer.client import Client, run_client
 from hartwell.lab.subject import load_subject
@@ -105,6 +105,8 @@ def test_a_lock_that_is_not_given_back_is_a_deadlock_with_a_name_and_a_holder(na
     assert report.lock.symbol == "<lock>" and report.lock.value == 1
     assert report.lock.taken is not None and report.lock.taken.operation == 2
     assert report.lock.taken.frames[0].symbol.startswith("hartwell_frame_dealloc")
+    [finding] = with_reports(naive, (hang_of(naive, program.operations),), program.operations)
+    assert finding.kind is FindingKind.DEADLOCK and finding.report == str(report)
     text = str(report)
     assert "DEADLOCK: Hartwell: " in text and "taken by operation 2, dealloc #0" in text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from emulator.timing import load_profile
 from hartwell.lab.finding import FindingKind
 from hartwell.lab.operation import Program
 from hartwell.lab.subject import Subject, load_subject
@@ -37,6 +38,14 @@ def test_clean_allocators_are_not_accused_and_do_the_same(spec: str) -> None:
             assert judged.ok, (name, judged.findings)
             assert (judged.results == plain.results).all()
         assert subject.machine.guard is None
+
+
+def test_a_judged_trial_costs_the_same_cycles_on_any_cpu() -> None:
+    with load_subject("buddy", Setting(harts=2, memory=32 << 20, timing=load_profile("rocket"))) as subject:
+        operations = workload("random").operations(subject.kind, subject.memory.size, 300, 1)
+        plain = Trial(subject).run(operations, 1, conserve=False)
+        judged = Trial(subject).run(operations, 1, conserve=False, sanitize=True)
+    assert judged.ok and (judged.results == plain.results).all() and judged.results["cycles"].any()
 
 
 def test_an_allocator_that_stores_into_a_block_is_caught_at_the_instruction() -> None:

@@ -30,7 +30,7 @@ def test_a_search_is_saved_and_replayed(hartwell: Hartwell, tmp_path: Path, budd
     assert other.code == 0 and other.out.startswith("buddy: passes now; it was: overlap: ")
     broken(tmp_path, ALLOC, TRAP)
     now = hartwell("lab", "replay", "bug.replay")
-    assert now.code == 1 and "broken.elf: fails in another way: crash: " in now.out
+    assert now.code == 1 and "broken.elf: fails in another way: " in now.out
     assert now.error == "broken.elf is not what it was when bug.replay was written"
     as_json = json.loads(hartwell("lab", "replay", "bug.replay", "--json").out)
     assert (as_json["verdict"], as_json["changed"]) == ("fails in another way", True)
@@ -47,10 +47,9 @@ def test_a_search_for_programs_and_one_that_finds_nothing(hartwell: Hartwell, tm
 
 
 @pytest.mark.parametrize("arguments, expected", [
-    ("search no-such", "no allocator comes along"), ("search buddy -w no-such", "no workload is called"),
-    ("search buddy -n many", "expected a number of operations"), ("search buddy --seeds 0", "at least one seed"),
+    ("search buddy -w no-such", "no workload is called"), ("search buddy --seeds 0", "at least one seed"),
     ("search buddy --hypothesis -w lifo", "Hypothesis chooses"), ("replay y.replay", "no such file"),
-    ("trial buddy --cpu 1", "expected a CPU of the machine's, 0 to 0"), ("trial buddy -w x.trace", "no such file"),
+    ("trial buddy --cpu 1", "expected a CPU of the machine's, 0 to 0"),
 ])
 def test_mistakes(hartwell: Hartwell, arguments: str, expected: str) -> None:
     result = hartwell("lab", *arguments.split())

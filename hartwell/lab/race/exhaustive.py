@@ -46,11 +46,21 @@ class Tally:
     cut: int = 0
     """and those that ended where another had been."""
     steps: int = 0
-    """Accesses made."""
+    """Accesses made, those that were made again to go back included."""
     bound: int = 0
     """Preemptions of the executions that are tried now (exhaustive search only)."""
     tell: Callable[[Tally], None] | None = None
     """Called now and then."""
+    most: int | None = None
+    """The search ends when so many executions have gone to their end or were cut,"""
+    most_steps: int | None = None
+    """or so many accesses were made."""
+
+    @property
+    def spent(self) -> bool:
+        """Whether the search is to end."""
+        return (self.most is not None and self.executions + self.cut >= self.most
+                or self.most_steps is not None and self.steps >= self.most_steps)
 
     def note(self) -> None:
         """An execution is over."""
@@ -94,7 +104,10 @@ def exhaustive(system: System, preemptions: int = 2, *, reduce: bool = True, tal
                 yield from _Round(system, bound, sharing, tally, longest).executions()
                 break
             except _BeginAgain:
-                pass
+                if tally.spent:
+                    return
+        if tally.spent:
+            return
 
 
 class _Round:
@@ -108,6 +121,8 @@ class _Round:
         self._schedule: list[int] = []
         self._order = None if sharing is None else PartialOrder(system.threads)
         self._last, self._could, self._spent = -1, False, 0
+        self._again = False
+        """Whether a word has turned out to be shared, so that this round is worth nothing."""
 
     def executions(self) -> Iterator[Execution]:
         """All of them. _BeginAgain."""
@@ -118,11 +133,13 @@ class _Round:
             while chosen >= 0:
                 self._step(chosen)
                 chosen = self._choose()
+            if self._again:
+                raise _BeginAgain
             if not system.ready() and self._spent == self._bound:
                 tally.executions += 1
                 tally.note()
                 yield Execution(tuple(self._schedule), self._spent)
-            if not self._branches:
+            if not self._branches or tally.spent:
                 return
             chosen = self._next_branch()
 
@@ -136,7 +153,7 @@ class _Round:
         if self._order is not None and self._sharing is not None:
             self._order.add(access)
             if self._sharing.add(access):
-                raise _BeginAgain
+                self._again = True
         if len(self._schedule) >= self._longest:
             self._system.give_up(len(self._schedule))
 
@@ -149,12 +166,12 @@ class _Round:
         self._could = could = last in ready
         if could and self._sharing is not None and not self._sharing.matters(system.next(last)):
             return last
-        if self._order is not None and self._known(self._order.key()):
+        if self._order is not None and not self._again and self._known(self._order.key()):
             self._tally.cut += 1
             self._tally.note()
             return -1
         chosen = last if could else ready[0]
-        if len(ready) > 1 and (not could or self._spent < self._bound):
+        if len(ready) > 1 and not self._again and (not could or self._spent < self._bound):
             others = [thread for thread in ready if thread != chosen]
             self._branches.append(_Branch(system.save(), others, last, could, self._spent, len(self._schedule),
                                           None if self._order is None else self._order.copy()))
@@ -165,6 +182,8 @@ class _Round:
         branch = self._branches[-1]
         chosen = branch.others.pop(0)
         self._system.load(branch.saved)
+        if self._system.remakes:
+            self._tally.steps += branch.depth
         del self._schedule[branch.depth:]
         self._last, self._could, self._spent, self._order = branch.last, branch.could, branch.spent, branch.order
         if not branch.others:

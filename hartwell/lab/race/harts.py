@@ -100,6 +100,8 @@ class Harts:
     state to be used afterwards but by restoring a snapshot.
     """
 
+    remakes = False
+
     def __init__(self, kernel: Kernel, text: Text, windows: Sequence[Window], work: Work, threads: int) -> None:
         self._machine: Machine = kernel.machine
         self.threads = threads

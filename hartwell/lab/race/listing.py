@@ -158,4 +158,6 @@ def _both(left: str, right: str, width: int) -> str:
 
 
 def _short(value: int) -> str:
+    if value > (1 << 64) - 1000:
+        return f"{value - (1 << 64)}"
     return f"{value}" if value < 1000 else f"{value:#x}"

@@ -14,6 +14,8 @@ from .walks import pct, random_walk
 
 EXHAUSTIVE, PCT, RANDOM = "exhaustive", "pct", "random"
 STRATEGIES: Final = (EXHAUSTIVE, PCT, RANDOM)
+LONG: Final = 300
+"""Accesses for each execution of the budget, at most: a search of longer ones has fewer of them."""
 SHORTENING: Final = 2_000
 """Executions that may be spent on finding the same with fewer preemptions."""
 
@@ -73,6 +75,7 @@ class Search:
 def search(system: System, strategy: Strategy, tally: Tally | None = None) -> Search:
     """Search until there is a race, or the budget is spent. A race that chance has found is made short."""
     done = Search(tally=tally or Tally())
+    done.tally.most, done.tally.most_steps = strategy.budget, strategy.budget * LONG
     for execution in strategy.executions(system, done.tally):
         finding = system.finding()
         if finding is not None:
@@ -80,21 +83,18 @@ def search(system: System, strategy: Strategy, tally: Tally | None = None) -> Se
             if strategy.name != EXHAUSTIVE:
                 done.race = shorten(system, done.race)
             return done
-        if done.tally.executions + done.tally.cut >= strategy.budget:
-            return done
-    done.complete = strategy.name == EXHAUSTIVE
+    done.complete = strategy.name == EXHAUSTIVE and not done.tally.spent
     return done
 
 
 def shorten(system: System, race: Race) -> Race:
     """A race of the same kind with fewer preemptions, if one is found soon; else the same one."""
-    tally = Tally()
-    for execution in exhaustive(system, min(race.preemptions - 1, 2), tally=tally) if race.preemptions else ():
+    if not race.preemptions:
+        return race
+    for execution in exhaustive(system, min(race.preemptions - 1, 2), tally=Tally(most=SHORTENING)):
         finding = system.finding()
         if finding is not None and finding.kind is race.finding.kind:
             return _race(system, execution, finding, race.after)
-        if tally.executions + tally.cut >= SHORTENING:
-            break
     return race
 
 

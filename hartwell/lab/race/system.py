@@ -59,6 +59,10 @@ class System(Protocol):
     def threads(self) -> int:
         """How many there are."""
 
+    @property
+    def remakes(self) -> bool:
+        """Whether `load` makes all steps again, which takes its time."""
+
     def start(self) -> None:
         """Begin an execution: all is as it was the last time."""
 

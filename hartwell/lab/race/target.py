@@ -61,7 +61,7 @@ class Target(Protocol):
                  trace: TracebackType | None) -> None: ...
 
 
-class _Closing:
+class Closing:
     """Targets are closed behind a `with` block."""
 
     def __enter__(self) -> Self:
@@ -102,7 +102,7 @@ def _hash(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-class ProgramTarget(_Closing):
+class ProgramTarget(Closing):
     """A race program."""
 
     def __init__(self, data: bytes, spec: str, harts: int) -> None:
@@ -125,7 +125,7 @@ class ProgramTarget(_Closing):
         self._system.kernel.close()
 
 
-class GuestTarget(_Closing):
+class GuestTarget(Closing):
     """An allocator that is guest code."""
 
     def __init__(self, data: bytes, spec: str, harts: int) -> None:

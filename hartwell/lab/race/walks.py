@@ -31,6 +31,8 @@ def random_walk(system: System, runs: int, seed: int = 0, *, tally: Tally | None
     for run in range(runs):
         chance = random.Random(f"walk {seed} {run}")
         yield walk(system, _drawing(chance), tally, longest)
+        if tally.spent:
+            return
 
 
 def pct(system: System, runs: int, seed: int = 0, depth: int = 3, *, tally: Tally | None = None,
@@ -45,6 +47,8 @@ def pct(system: System, runs: int, seed: int = 0, depth: int = 3, *, tally: Tall
         execution = walk(system, _Priorities(system.threads, length, depth, chance).choose, tally, longest)
         length = max(length, len(execution.schedule))
         yield execution
+        if tally.spent:
+            return
 
 
 def guarantee(threads: int, steps: int, depth: int) -> float:

@@ -26,6 +26,8 @@ KINDS = {"load": AccessKind.LOAD, "store": AccessKind.STORE, "add": AccessKind.S
 class Abstract:
     """The system of these programs; `bad` says what is wrong with memory at the end."""
 
+    remakes = False
+
     def __init__(self, *programs: Sequence[Instruction],
                  bad: Callable[[dict[int, int]], str] = lambda memory: "") -> None:
         self.programs = [list(program) for program in programs]

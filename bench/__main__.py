@@ -1,7 +1,7 @@
 """Run the benchmarks:  python -m bench [NAME ...]  (all by default)
 
-NAME is compute, events, startup, snapshot, debug, kernel, user, lab, lab-planted, speed, timing
-or guests.
+NAME is compute, events, startup, snapshot, debug, kernel, user, lab, lab-planted, lab-race,
+speed, timing or guests.
 Prints a table, and writes it as JSON to bench/results/. The status is 1 if a requirement was missed.
 `python -m bench timing` alone shows every reference program of the timing model, and has options: `timing --help`.
 """
@@ -23,8 +23,8 @@ from pathlib import Path
 from .measure import Figure
 from .timing.__main__ import main as timing_command
 
-NAMES = ("compute", "events", "startup", "snapshot", "debug", "kernel", "user", "lab", "lab-planted", "speed", "timing",
-         "guests")
+NAMES = ("compute", "events", "startup", "snapshot", "debug", "kernel", "user", "lab", "lab-planted", "lab-race",
+         "speed", "timing", "guests")
 RESULTS = Path(__file__).resolve().parent / "results"
 
 

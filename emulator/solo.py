@@ -24,9 +24,11 @@ from typing import NamedTuple, Self, TYPE_CHECKING
 
 from .engine import abi, layout
 from .engine.engine import HartsState
+from .engine.watch import LOADS
 from .stop import Stop, Watch, Watchdog
 
 if TYPE_CHECKING:
+    from .hart import Hart
     from .machine import Machine
     from .runloop import RunLoop
 
@@ -35,6 +37,7 @@ __all__ = ["Before", "HartsState", "Solo"]
 MASK = (1 << 64) - 1
 NO_RESERVATION = MASK
 BUDGET = 10_000_000
+_SP = abi.ENV_GPR + 16
 _GPR, _PC = abi.ENV_GPR >> 3, abi.ENV_PC >> 3
 
 
@@ -62,6 +65,7 @@ class Solo:
         self._before = loop.watches
         machine.set_watchpoints(watches)
         self._engine.set_word(layout.M_POINTS, layout.POINTS_BEFORE)
+        self._engine.set_word(layout.M_ALIKE, len({_protection(hart) for hart in machine.harts}) == 1)
 
     def __enter__(self) -> Self:
         return self
@@ -73,6 +77,7 @@ class Solo:
     def close(self) -> None:
         """Let all harts take their turns again, under the watchpoints that there were."""
         self._engine.set_word(layout.M_POINTS, layout.POINTS_STOP)
+        self._engine.set_word(layout.M_ALIKE, 0)
         self._machine.set_watchpoints(self._before)
 
     def run(self, hart: int, passing: bool = False, max_insns: int = BUDGET) -> Before | Stop:
@@ -82,14 +87,11 @@ class Solo:
         if nothing of its own can wake it.
         """
         engine, left = self._engine, max_insns
-        engine.prepare(False, engine.read_state(hart, abi.ENV_PC))
         while True:
             reason = engine.run_alone(hart, left, passing)
             if reason == layout.STOP_WATCH:
-                word = engine.word
-                engine.set_word(layout.M_WATCH_HIT, 0)
-                return Before(word(layout.M_WATCH_PC) & MASK, word(layout.M_WATCH_ADDRESS) & MASK,
-                              word(layout.M_WATCH_SIZE), word(layout.M_WATCH_KIND) != 1)
+                pc, address, size, kind = engine.watch_hit
+                return Before(pc, address, size, kind != LOADS)
             self._machine.drain_console()
             stop = self._loop.meaning(reason, None)
             if stop is not None:
@@ -109,6 +111,10 @@ class Solo:
         words = self._engine.state_words(hart)
         return bytes(words[_GPR:_GPR + 32]) + bytes(words[_PC:_PC + 1])
 
+    def stack_pointer(self, hart: int) -> int:
+        """Its sp."""
+        return self._engine.read_state(hart, _SP)
+
     def release(self, hart: int) -> None:
         """End the hart's reservation: its next SC fails."""
         self._engine.write_state(hart, abi.ENV_LOAD_RES, NO_RESERVATION)
@@ -120,3 +126,9 @@ class Solo:
     def load(self, state: HartsState) -> None:
         """Make the harts what they were. What they translate by must be as it was then."""
         self._engine.load_harts(state)
+
+
+def _protection(hart: Hart) -> tuple[int, ...]:
+    """What the hart's PMP is: nobody changes it while a Solo is open, but in M-mode."""
+    return (hart.read_csr("pmpcfg0"), hart.read_csr("pmpcfg2"),
+            *(hart.read_csr(f"pmpaddr{number}") for number in range(16)))

@@ -327,21 +327,31 @@ class Engine:
         No hart is in the middle of a block afterwards. A reservation (LR) outlives the turns of other harts:
         the caller ends it when another stores there.
         """
-        self.leave_block()
+        if self._closed:
+            self._check_open()
         words = self._word_view
-        words[_ALONE] = chosen = self.hart_block[hart]
-        if passing:
-            if words[_HART] != chosen:
-                self._swap(words[_HART], chosen)
-                self.flush_tlb()
+        self.leave_block()
+        words[_ALONE] = self.hart_block[hart]
+        words[_RUN_LIMIT], words[_WATCH_CUTS] = limit, 0
+        words[_BREAK_SKIP] = _signed(self.read_state(hart, abi.ENV_PC)) if words[_BREAK_COUNT] else -1
+        if passing:  # a split block of one instruction: whoever is in the engine, the run loop puts the hart into it
             words[_NATURAL] = words[_PART] = words[_LIMIT] = 1
             words[_WATCH_PASS] = watch.PASS_WANTED
             self._count(hart, 1)
-        try:
-            return self.run(limit)
-        finally:
-            words[_ALONE] = words[_SLICE_END] = 0
-            self.leave_block()
+        reason = self._run(self.block)
+        while reason == layout.STOP_RECORDS:
+            self.flush_translations()
+            reason = self._run(self.block)
+        words[_ALONE] = words[_SLICE_END] = 0
+        self.leave_block()
+        return reason
+
+    @property
+    def watch_hit(self) -> tuple[int, int, int, int]:
+        """The access that hit a watchpoint (STOP_WATCH): pc, address, size, kind (unsigned). It is forgotten."""
+        words = self._word_view
+        words[_WATCH_HIT] = 0
+        return words[_WATCH_PC] & _MASK, words[_WATCH_ADDRESS] & _MASK, words[_WATCH_SIZE], words[_WATCH_KIND]
 
     def leave_block(self) -> None:
         """Let the block that the hart in the engine is in the middle of, if it is, end here."""
@@ -575,6 +585,9 @@ def _words_at(address: int) -> memoryview[int]:
 _SIGN, _MASK = 1 << 63, (1 << 64) - 1
 _HART, _NATURAL, _INSNS = layout.M_HART >> 3, layout.M_NATURAL >> 3, layout.H_INSNS >> 3
 _ALONE, _PART, _LIMIT, _CLOCK = layout.M_ALONE >> 3, layout.M_PART >> 3, layout.M_LIMIT >> 3, layout.H_CLOCK >> 3
+_BREAK_COUNT = layout.M_BREAK_COUNT >> 3
+_WATCH_PC, _WATCH_ADDRESS = layout.M_WATCH_PC >> 3, layout.M_WATCH_ADDRESS >> 3
+_WATCH_HIT, _WATCH_SIZE, _WATCH_KIND = layout.M_WATCH_HIT >> 3, layout.M_WATCH_SIZE >> 3, layout.M_WATCH_KIND >> 3
 _WATCH_PASS, _BLOCK_CLOCK, _SLICE_END = layout.M_WATCH_PASS >> 3, layout.M_BLOCK_CLOCK >> 3, layout.M_SLICE_END >> 3
 _PACED, _RUN_LIMIT = layout.M_PACED >> 3, layout.M_RUN_LIMIT >> 3
 _BREAK_SKIP, _WATCH_CUTS = layout.M_BREAK_SKIP >> 3, layout.M_WATCH_CUTS >> 3

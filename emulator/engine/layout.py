@@ -107,6 +107,7 @@ M_BREAK_SKIP: Final = _m.take()  # and the one to pass this time, -1 for none
 M_POINTS: Final = _m.take()  # what breakpoints and watchpoints do: POINTS_ values
 M_LAST_HIT: Final = _m.take()  # M_STEP_LEFT just before the last hit, -1 for none
 M_ALONE: Final = _m.take()  # block of the hart that runs alone, 0 when all take their turns
+M_ALIKE: Final = _m.take()  # 1 if harts that run alone have the same PMP: they may use each other's TLB
 M_WATCHES: Final = _m.take(4 * MAX_WATCHES)  # watchpoints: {first byte, last byte, kinds, 1 if virtual}; see watch
 M_WATCH_COUNT: Final = _m.take()
 M_WATCH_PASS: Final = _m.take()  # the instruction that hit one is to run, or runs: watch.PASS_ values, 0 for none

@@ -10,21 +10,22 @@ by another at a clock up to a quantum earlier.
 from __future__ import annotations
 
 from .abi import (
-    CS_CFLAGS_NEXT_TB, ENV_LOAD_RES, ENV_MIE, ENV_MIP, ENV_MSTATUS, ENV_PC, ENV_SIZE, UC_ERR_EXCEPTION, UC_ERR_OK,
+    CS_CFLAGS_NEXT_TB, ENV_LOAD_RES, ENV_MIE, ENV_MIP, ENV_MSTATUS, ENV_PC, ENV_PRIV, ENV_SATP, ENV_SIZE,
+    UC_ERR_EXCEPTION, UC_ERR_OK,
 )
 from .clock import attention, deadline, elapsed, grant_stop, request_stop, retired
 from .fpsingle import settle
 from .interrupt import env_of, pending, refresh_mip
 from .layout import (
     F_EMU_START, F_TB_INVALIDATE, F_TLB_FLUSH, H_CLOCK, H_ENV, H_INSNS, H_MIP_LINES, H_MTIMECMP, H_SIZE, H_SPIN_COUNT,
-    H_SPIN_PC, H_TIMING, H_USER_PAGES, H_WAITING, H_WAKE, INFINITE, M_ALONE, M_ARMED, M_BLOCK_CLOCK, M_BUDGET,
+    H_SPIN_PC, H_TIMING, H_USER_PAGES, H_WAITING, H_WAKE, INFINITE, M_ALIKE, M_ALONE, M_ARMED, M_BLOCK_CLOCK, M_BUDGET,
     M_CLINT, M_CS, M_ENV, M_EVENT, M_HART, M_HARTS, M_HART_COUNT, M_HOLD, M_INSNS_END, M_LEFT, M_LIMIT, M_NATURAL,
     M_NEXT_EVENT, M_PACED, M_QUANTUM, M_REBUILD, M_REBUILD_SIZE, M_RUN_LIMIT, M_SLICE, M_SLICE_END, M_STEP, M_STOP,
     M_TIMING, M_UC, M_YIELD, STOP_ENGINE, STOP_EVENT, STOP_IDLE, STOP_LIMIT, STOP_NONE, STOP_PACE, STOP_STEP,
 )
 from .native import entry, inline
 from .prims import call1, call3, call5, ld64, st32, st64
-from .riscv import MPRV, MTIP
+from .riscv import MPP, MPRV, MTIP, MXR, SUM
 from .steps import steps_done
 from .tracing import trace_wait
 from .trap import instruction_at, take_interrupt, uncount
@@ -134,10 +135,20 @@ def next_hart(m: int) -> int:
 
 
 @inline
+def translates_alike(m: int, h: int, env: int) -> bool:
+    """Whether hart `h`, which is to run alone, translates addresses as the one in the engine does."""
+    other = h + H_ENV
+    return (ld64(m + M_ALIKE) != 0 and ld64(env + ENV_SATP) == ld64(other + ENV_SATP)
+            and ld64(env + ENV_PRIV) == ld64(other + ENV_PRIV)
+            and (ld64(env + ENV_MSTATUS) ^ ld64(other + ENV_MSTATUS)) & (MPRV | MPP | SUM | MXR) == 0)
+
+
+@inline
 def switch_to(m: int, h: int) -> None:
     """Put hart `h` into the engine."""
     old = ld64(m + M_HART)
     env = ld64(m + M_ENV)
+    alike = ld64(m + M_ALONE) != 0 and translates_alike(m, h, env)
     for i in range(ENV_SIZE // 8):
         st64(old + H_ENV + 8 * i, ld64(env + 8 * i))
     for i in range(ENV_SIZE // 8):
@@ -146,8 +157,11 @@ def switch_to(m: int, h: int) -> None:
     if not ld64(m + M_ALONE):  # who runs harts one by one knows better
         st64(env + ENV_LOAD_RES, -1)  # another hart may have stored there meanwhile
     st64(m + M_TIMING, ld64(h + H_TIMING))
-    st64(h + H_USER_PAGES, 0)
-    call1(ld64(m + F_TLB_FLUSH), ld64(m + M_CS))
+    if alike:
+        st64(h + H_USER_PAGES, ld64(old + H_USER_PAGES))
+    else:
+        st64(h + H_USER_PAGES, 0)
+        call1(ld64(m + F_TLB_FLUSH), ld64(m + M_CS))
 
 
 @inline

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 BUDGET: Final = 200_000
 """Instructions that a call may take between two accesses."""
+SMALL: Final = 4096
+"""Bytes of memory that threads share, up to which the ends of executions are remembered: the same is judged once."""
 ATOMIC_OPCODE: Final = 0x2F
 LR, SC = 2, 3
 """funct5 of these (unprivileged specification, table 37)."""
@@ -84,12 +86,13 @@ class _Thread:
         """or the host for it."""
         self.doing = ""
         self.done = False
-        self.quiet = Quiet()
+        self.quiet: Quiet | None = None
+        """What it has looked at lately, if anything."""
 
     def copy(self) -> _Thread:
         made = _Thread.__new__(_Thread)
         made.before, made.touch, made.doing, made.done = self.before, self.touch, self.doing, self.done
-        made.quiet = self.quiet.copy() if self.quiet.busy else Quiet()
+        made.quiet = None if self.quiet is None else self.quiet.copy()
         return made
 
 
@@ -109,6 +112,7 @@ class Harts:
         service = kernel.service
         self._harts = tuple(service.hart(cpu) for cpu in range(threads))
         self._tops = tuple(service.header.stack_tops[:threads])
+        self._virtual_tops = tuple(to_virtual(top) for top in self._tops)
         self._returns, self._traps = (to_virtual(at) for at in (service.header.service_call, service.header.trap_call))
         self._tp = kernel.mm.cpu_locals.count << 32
         for cpu in (*range(1, threads), 0):  # afterwards all are in the kernel's text, in S-mode
@@ -119,6 +123,9 @@ class Harts:
         self._memory = tuple(bus.memory(window.physical, window.size).data for window in windows)
         low, high = min(self._tops) - (1 << 16), max(self._tops)
         self._stack_low, self._stack = low, bus.memory(low, high - low).data
+        self._small = sum(window.size for window in windows) <= SMALL
+        self._known: dict[object, Finding | None] = {}
+        """What was wrong, by memory and what the work knows at the end: of little memory only."""
         self._codes: dict[int, int] = {}
         self._programs = Programs([text.image])
         self._state: list[_Thread] = []
@@ -152,7 +159,8 @@ class Harts:
         """See System."""
         if self._failed is not None:
             return []
-        return [number for number, thread in enumerate(self._state) if not (thread.done or thread.quiet.waiting)]
+        return [number for number, thread in enumerate(self._state)
+                if not thread.done and (thread.quiet is None or not thread.quiet.waiting)]
 
     def next(self, thread: int) -> Place | None:
         """See System."""
@@ -195,6 +203,8 @@ class Harts:
         self._arrive(thread, stop)
         arrived = self._state[thread].before
         if not changed and arrived is not None:
+            if state.quiet is None:
+                state.quiet = Quiet()
             state.quiet.looked(granules(address, size), arrived.pc, lambda: self._registers(thread))
         return access
 
@@ -269,8 +279,8 @@ class Harts:
         """`thread` has changed memory: it does not spin, nor does anybody who has looked there."""
         words = granules(address, size)
         for number, state in enumerate(self._state):
-            if state.quiet.busy and (number == thread or state.quiet.concerns(words)):
-                state.quiet = Quiet()
+            if state.quiet is not None and (number == thread or state.quiet.concerns(words)):
+                state.quiet = None
 
     def _end_reservations(self, thread: int, address: int, size: int) -> bool:
         """`thread` has stored: whether another had a reservation there, which is gone now."""
@@ -295,8 +305,10 @@ class Harts:
 
     def _stack_of(self, thread: int) -> bytes:
         top = self._tops[thread]
-        size = to_virtual(top) - self._harts[thread].read("sp")
-        size = min(max(size, 0), top - self._stack_low)
+        size = self._virtual_tops[thread] - self._solo.stack_pointer(self._harts[thread].id)
+        if size <= 0:
+            return b""
+        size = min(size, top - self._stack_low)
         end = top - self._stack_low
         return bytes(self._stack[end - size:end])
 
@@ -319,8 +331,9 @@ class Harts:
             self._memory[window][offset:offset + len(before)] = before
         self._solo.load(saved.harts)
         for top, stack in zip(self._tops, saved.stacks, strict=True):
-            end = top - self._stack_low
-            self._stack[end - len(stack):end] = stack
+            if stack:
+                end = top - self._stack_low
+                self._stack[end - len(stack):end] = stack
         self._state = [thread.copy() for thread in saved.threads]
         self._work.load(saved.work)
         self._failed, self._judged = saved.failed, False
@@ -349,17 +362,23 @@ class Harts:
             waits = "all wait for each other" if len(stuck) > 1 else "nobody is left who could end its wait"
             return Finding(FindingKind.DEADLOCK, f"{waits}: {where}", expected="an end", actual=where,
                            details={"cpus": stuck})
-        harts, memory = self._solo.save(), [bytes(view) for view in self._memory]
-        work = self._work.save()
+        memory, work = tuple(bytes(view) for view in self._memory), self._work.save()
+        key = (memory, work) if self._small else None
+        if key in self._known:
+            return self._known[key]
+        harts = self._solo.save()
         try:
-            return self._work.end(self._undisturbed)
+            found = self._work.end(self._undisturbed)
         except Failed as why:
-            return why.finding
+            found = why.finding
         finally:
             self._solo.load(harts)
             self._work.load(work)
             for view, before in zip(self._memory, memory, strict=True):
                 view[:] = before
+        if key is not None:
+            self._known[key] = found
+        return found
 
     def digest(self) -> str:
         """See System."""

@@ -130,8 +130,8 @@ def _judge(mm: Mm, paddr: int, results: Sequence[object]) -> Finding | None:
     if any(isinstance(handle, UniqueFrame) for handle in held):
         expected = Kind.UNIQUE
         if len(held) > 1:
-            return Finding(FindingKind.CHECK, f"page {paddr:#x} has a holder of its own, and {len(held) - 1} more", None,
-                           paddr, expected="one holder", actual=f"{len(held)} holders")
+            return Finding(FindingKind.CHECK, f"page {paddr:#x} has a holder of its own, and {len(held) - 1} more",
+                           None, paddr, expected="one holder", actual=f"{len(held)} holders")
     elif held:
         expected = Kind.SHARED
     if state.kind is not expected or expected is Kind.SHARED and state.count != len(held):
@@ -140,8 +140,8 @@ def _judge(mm: Mm, paddr: int, results: Sequence[object]) -> Finding | None:
     for handle in held:
         handle.drop()
     if mm.slots.state(paddr).kind is not Kind.FREE:
-        return Finding(FindingKind.LOST, f"page {paddr:#x} is {mm.slots.state(paddr)} when nobody holds it", None, paddr,
-                       expected="a free frame", actual=str(mm.slots.state(paddr)))
+        return Finding(FindingKind.LOST, f"page {paddr:#x} is {mm.slots.state(paddr)} when nobody holds it", None,
+                       paddr, expected="a free frame", actual=str(mm.slots.state(paddr)))
     return None
 
 

@@ -59,12 +59,12 @@ class PythonTarget(Closing):
     def __init__(self, subject: PythonSubject, spec: str, harts: int) -> None:
         self.name, self._subject, self._harts = spec, subject, harts
         mm = subject.kernel.mm
-        frame = subject.kind is SubjectKind.FRAME
-        self._inner: Any = mm.frame_allocator.inner if frame else mm.heap.inner
-        if frame:  # no watchdog: it counts lines of a thread, and tasks share one
-            mm.frame_allocator = FrameDispatch(mm, self._inner)
+        self._inner: Any = mm.heap.inner
+        if subject.kind is SubjectKind.FRAME:  # no watchdog: it counts lines of a thread, and tasks share one
+            self._inner = mm.frame_allocator.inner
+            mm.frame_allocator = FrameDispatch(mm, mm.frame_allocator.inner)
         else:
-            mm.heap = AllocDispatch(mm, self._inner)
+            mm.heap = AllocDispatch(mm, mm.heap.inner)
         self.build = _source_hash(type(self._inner))
         self._known = {id(value): value for value in (mm, *vars(mm).values())}
         self._attributes = self._copied(getattr(self._inner, "__dict__", None))

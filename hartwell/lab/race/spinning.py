@@ -19,28 +19,24 @@ State = tuple[bytes, bytes]
 
 
 class Quiet:
-    """What a thread has done since it, or somebody for it, last changed memory. Immutable once saved: see `copy`."""
+    """What a thread has looked at since it last changed memory, or somebody changed what it had looked at."""
 
     __slots__ = ("_looked", "_states", "_times", "waiting")
 
     def __init__(self) -> None:
         self._times: dict[int, int] = {}
-        self._states: dict[int, list[State]] = {}
+        self._states: dict[int, list[State]] | None = None
         self._looked: set[int] = set()
         self.waiting = False
         """Whether it waits for somebody to change what it has looked at."""
 
     def copy(self) -> Quiet:
         """Another one that goes on from here."""
-        made = Quiet()
+        made = Quiet.__new__(Quiet)
         made._times, made._looked, made.waiting = self._times.copy(), self._looked.copy(), self.waiting
-        made._states = {pc: states.copy() for pc, states in self._states.items()}
+        states = self._states
+        made._states = None if states is None else {pc: known.copy() for pc, known in states.items()}
         return made
-
-    @property
-    def busy(self) -> bool:
-        """Whether there is anything to be forgotten."""
-        return bool(self._looked)
 
     def looked(self, words: range, pc: int, state: Callable[[], State]) -> None:
         """It has looked at `words`, changed nothing, and is at `pc` now."""
@@ -48,6 +44,8 @@ class Quiet:
         times = self._times[pc] = self._times.get(pc, 0) + 1
         if times < 2:  # most code never comes back
             return
+        if self._states is None:
+            self._states = {}
         states = self._states.setdefault(pc, [])
         now = state()
         self.waiting = now in states

@@ -163,8 +163,7 @@ class Tasks:
         """Let a task run to its next access, to where it waits, or to its end."""
         self._running = task
         self._mm.cpu = task.number
-        self._last_bytes = b""
-        self._done = None
+        self._last_bytes, self._done = b"", None
         try:
             task.light.switch(task)
         except Failed as why:
@@ -172,8 +171,7 @@ class Tasks:
         finally:
             self._running = None
             self._mm.cpu = self._cpu
-        if self._done is not None and not self._last_bytes:
-            self._last_bytes = self._bytes(*self._done)
+        self._settle()
 
     def _main(self, task: _Task) -> None:
         try:
@@ -248,7 +246,7 @@ class Tasks:
     def _memory(self, address: int, size: int) -> memoryview:
         for base, view in self._banks:
             offset = address - base
-            if 0 <= offset and offset + size <= len(view):
+            if offset >= 0 and offset + size <= len(view):
                 return view[offset:offset + size]
         raise AssertionError(f"{address:#x}: an access to no memory")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hartwell.cli.status import CommandError
+from hartwell.cli.status import CommandError, say
 
 from .options import LOAD, WORK, AsJson, Jobs, counting, parse_jobs, parse_operations
 
@@ -69,13 +69,18 @@ def campaign(
             failed += result is not None and result.failed
             counter(done, of, f", {failed:,} failed" if failed else "")
 
-        if scheduler is None:
-            report = made.run(Processes(parse_jobs(jobs)), progress)
-        else:
-            from hartwell.lab.campaign.cluster import Cluster
+        try:
+            if scheduler is None:
+                report = made.run(Processes(parse_jobs(jobs)), progress)
+            else:
+                from hartwell.lab.campaign.cluster import Cluster
 
-            with Cluster(scheduler) as cluster:
-                report = made.run(cluster, progress)
+                with Cluster(scheduler) as cluster:
+                    report = made.run(cluster, progress)
+        except KeyboardInterrupt:
+            counter.clear()
+            say("interrupted" + (f"; what is done is in {resume}: the same command goes on" if resume else ""))
+            raise
     _show(report, as_json)
     return 0 if report.ok else 1
 

@@ -22,6 +22,10 @@ test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS) $(TESTS)
 
+## test-full the same, with all rounds of the tests that try at random
+test-full: export HARTWELL_FULL_EFFORT = 1
+test-full: test
+
 ## lint      style and types
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
@@ -88,4 +92,4 @@ $(BIN)/pip:
 	@echo "Setting up $(VENV) (once; downloads some 100 MB)"
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-.PHONY: run test lint bench images firmware kernel programs allocators measured clean help
+.PHONY: run test test-full lint bench images firmware kernel programs allocators measured clean help

@@ -10,13 +10,14 @@ from emulator import Board, Machine
 from emulator.debug import Target, WatchAt
 from emulator.stop import HistoryBegins, Stepped, Watch, Watchpoint
 from emulator.timing import load_profile
+from tests.helpers.effort import rounds
 from tests.helpers.machines import END, FIRMWARE, image, load, machine, timed
 
 from .accesses import Access, single_steps
 
 STEPS = 1200
 """Steps of a guest that are looked at one by one."""
-WATCHES = 6
+WATCHES = rounds(6, 4)
 """Watches that are tried on each guest; half of them with a timing model."""
 
 IMAGES = {  # harts, and from which step on

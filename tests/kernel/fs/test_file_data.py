@@ -12,10 +12,11 @@ from kernel.fs.ramfs.frame_data import FrameData
 from kernel.fs.ramfs.heap_data import HeapData
 from kernel.mm import PAGE_SIZE, Mm, VmReader, VmWriter
 from kernel.mm.heap import HeapBox
+from tests.helpers.effort import rounds
 
 from .conftest import UserPages, free_memory
 
-OPERATIONS = 100_000
+OPERATIONS = rounds(100_000, 25_000)
 NOISE = random.Random(1).randbytes(1 << 17)
 
 
@@ -33,7 +34,7 @@ def contents(data: FileData) -> bytes:
 
 
 @pytest.mark.slow
-def test_100_000_random_operations_give_what_a_bytearray_gives(data: FileData) -> None:
+def test_random_operations_give_what_a_bytearray_gives(data: FileData) -> None:
     """Sizes and offsets are drawn around multiples of the page."""
     rng, model = random.Random(2), bytearray()
     largest = 0

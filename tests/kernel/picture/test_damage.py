@@ -16,6 +16,7 @@ from kernel.osdk.frame_allocator.frame_allocator import FrameAllocator
 from kernel.osdk.heap_allocator.heap_allocator import HeapAllocator
 from kernel.picture import FrameDetail, FrameMap, Picture, read_buddy, read_heap, read_mappings, walk
 from kernel.text.image import KernelHeader
+from tests.helpers.effort import rounds
 
 from .workload import PAGE, Workload
 
@@ -188,7 +189,7 @@ def places(kernel: Kernel, frames: FrameMap) -> Iterator[tuple[int, int]]:
             yield paddr, PAGE
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(rounds(4, 2)))
 @pytest.mark.board(harts=2)
 def test_random_damage_gives_a_picture_or_a_named_error(kernel: Kernel, seed: int) -> None:
     """Any word of the kernel's memory may hold anything: no other exception, no endless walk."""

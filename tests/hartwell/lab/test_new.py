@@ -31,7 +31,7 @@ def test_python(kind: str, hartwell: Hartwell, tmp_path: Path) -> None:
     assert done.out.endswith("  cd mine && hartwell test allocator.py:MyAllocator\n")
     assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == [
         "README.md", "allocator.py", "pytest.ini", "test_allocator.py"]
-    assert passes(f"{tmp_path}/mine/allocator.py:MyAllocator", "sizes", "impossible", "cost")
+    assert passes(f"{tmp_path}/mine/allocator.py:MyAllocator", "sizes", "impossible")
 
 
 @pytest.mark.cross

@@ -129,6 +129,27 @@ def test_operations_on_another_cpu() -> None:
         assert Trial(subject).run(program.operations, cpu=2).ok
 
 
+def test_operations_on_several_cpus_at_once() -> None:
+    with load_subject("buddy", Setting(harts=3)) as subject:
+        assert isinstance(subject, GuestSubject)
+        programs = []
+        for cpu in (1, 2):
+            program = Program()
+            program.handles = 1000 * cpu
+            for _ in range(400):
+                program.alloc(4096, 4096)
+            programs.append(program.operations)
+        one = subject.run_together(programs)
+        values = [int(value) for results in one for value in results["value"]]
+        assert len(set(values)) == 800 and 0 not in values
+        mixed = sorted((value, cpu) for cpu, results in enumerate(one) for value in results["value"].tolist())
+        assert sum(a[1] != b[1] for a, b in zip(mixed, mixed[1:], strict=False)) > 2, "they were at work in turns"
+        subject.reset()
+        assert all((a == b).all() for a, b in zip(one, subject.run_together(programs), strict=True))
+        with pytest.raises(ProgramError, match="CPU 3 of 3"):
+            subject.run_together([*programs, programs[0]])
+
+
 # --- what goes wrong in a call --------------------------------------------------------------------------------
 
 

@@ -42,8 +42,8 @@ _ORACLES: Final = {
     "interleavings": (FindingKind.RACE, FindingKind.CHECK, FindingKind.DEADLOCK),
     "cost": (FindingKind.COST,),
 }
-RACES: Final = "two harts"
-"""The step in which interleavings are searched."""
+EXAMINATION, SANITIZED, RACES, EVERY_ACCESS = "examination", "random, sanitized", "two harts", "every access"
+"""Steps; an examination that finds something is called as its own step that did."""
 
 
 @dataclass(frozen=True)
@@ -80,21 +80,28 @@ def oracle_of(finding: Finding, step: str = "") -> str:
 
 def hunt(spec: str, budget: Budget | None = None) -> Catch:
     """Hunt in what `spec` names: an allocator, a race program, or a client's scenario. SpecError."""
-    budget = budget or Budget()
     operations = interleavings = 0
-    for step, finding, done, executions in _steps(spec, budget):
-        operations += done
-        interleavings += executions
-        if finding is not None:
-            return Catch(spec, finding, step, operations, interleavings)
+    for step in steps(spec, budget):
+        operations += step.operations
+        interleavings += step.interleavings
+        if step.finding is not None:
+            return Catch(spec, step.finding, step.name, operations, interleavings)
     return Catch(spec, None, "", operations, interleavings)
 
 
-Step = tuple[str, Finding | None, int, int]
+@dataclass(frozen=True)
+class Step:
+    """A step of a hunt: its name, what it found, and what it did."""
+
+    name: str
+    finding: Finding | None
+    operations: int = 0
+    interleavings: int = 0
 
 
-def _steps(spec: str, budget: Budget) -> Iterator[Step]:
-    """Each step's name, finding, operations and interleavings."""
+def steps(spec: str, budget: Budget | None = None) -> Iterator[Step]:
+    """The steps of a hunt, each when it is done; whoever takes no more ends it. SpecError."""
+    budget = budget or Budget()
     name, _, scenario = spec.partition(":")
     if name == CLIENT:
         yield _client(scenario)
@@ -105,15 +112,15 @@ def _steps(spec: str, budget: Budget) -> Iterator[Step]:
     try:
         subject = load_subject(spec, Setting(memory=MEMORY))
     except SubjectFailed as why:
-        yield "boot", why.finding, 0, 0
+        yield Step("boot", why.finding)
         return
     with subject:
         examined = examine(subject, budget.operations, budget.seed)
-        yield examined.step, next(iter(examined.findings), None), examined.operations, 0
+        yield Step(examined.step or EXAMINATION, next(iter(examined.findings), None), examined.operations)
         if isinstance(subject, GuestSubject):
             program = workload("random").operations(subject.kind, subject.memory.size, budget.operations, budget.seed)
             outcome = Trial(subject).run(program, sanitize=True)
-            yield "random, sanitized", next(iter(outcome.findings), None), outcome.done, 0
+            yield Step(SANITIZED, next(iter(outcome.findings), None), outcome.done)
     if isinstance(subject, GuestSubject):
         yield _race(spec, budget)
 
@@ -126,7 +133,7 @@ def _race(spec: str, budget: Budget) -> Step:
     with open_target(spec, 2) as target:
         report = search(target, 2, Strategy(budget=budget.interleavings, seed=budget.seed))
     found = None if report.found is None else report.found.race.finding
-    return RACES, found, 0, sum(each.executions + each.cut for each in report.searched)
+    return Step(RACES, found, 0, sum(each.executions + each.cut for each in report.searched))
 
 
 def _client(scenario: str) -> Step:
@@ -139,7 +146,7 @@ def _client(scenario: str) -> Step:
         raise SpecError(f"{CLIENT}: does not come along")
     with subject:
         outcome = run_client(Client(subject, data.read_bytes(), f"{CLIENT}.elf"), scenario, explain=False)
-    return "every access", outcome.finding, outcome.calls, 0
+    return Step(EVERY_ACCESS, outcome.finding, outcome.calls)
 
 
 def planted() -> list[tuple[str, str]]:

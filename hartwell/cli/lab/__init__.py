@@ -17,6 +17,7 @@ from .compare import compare
 from .cost import cost
 from .fault import fault
 from .hang import hang
+from .hunt import hunt
 from .new import new
 from .race import race
 from .replay import replay
@@ -31,16 +32,17 @@ _COMMANDS: Final[dict[str, Callable[..., object]]] = {
     "new": new,
     "list": allocators,
     "workloads": workloads,
-    "cost": cost,
+    "hunt": hunt,
     "trial": trial,
     "search": search,
     "replay": replay,
-    "compare": compare,
-    "campaign": campaign,
     "race": race,
+    "hang": hang,
     "client": client,
     "fault": fault,
-    "hang": hang,
+    "cost": cost,
+    "compare": compare,
+    "campaign": campaign,
 }
 for _name, _function in _COMMANDS.items():
     app.command(_name)(_function)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -10,7 +11,7 @@ from hartwell.lab.errors import SpecError
 from hartwell.lab.finding import Finding, FindingKind
 from hartwell.lab.hunt import Budget, hunt, oracle_of, planted, sound
 
-from tests.hartwell.conftest import ROOT
+from tests.hartwell.conftest import ROOT, Hartwell
 
 PAGE = (ROOT / "docs" / "lab-planted.md").read_text("utf-8")
 ROW = re.compile(r"^\| `([^`]+)` \| ([^|]+) \| ([^|]+) \| ([^|]*) \| ([^|]+) \| [0-9.]+ \|$", re.M)
@@ -53,3 +54,18 @@ def test_every_kind_of_finding_is_some_oracles() -> None:
 def test_nothing_to_hunt_in() -> None:
     with pytest.raises(SpecError, match="client-bugs.elf: has no scenario none: "):
         hunt("client-bugs:none")
+
+
+def test_the_command_says_each_step_and_what_shows_more(hartwell: Hartwell) -> None:
+    done = hartwell("lab", "hunt", "race-refcount/late-look")
+    assert done.code == 1
+    assert [line.split()[-1] for line in done.out.splitlines() if line.startswith("  two harts")] == ["FAIL"]
+    assert done.out.splitlines()[-2:] == ["  found by  interleavings", "  next      hartwell lab race race-refcount/late-look"]
+
+
+def test_the_command_tells_programs_the_same(hartwell: Hartwell) -> None:
+    done = hartwell("lab", "hunt", "race-refcount", "--json")
+    told = json.loads(done.out)
+    assert (done.code, told["finding"], [step["name"] for step in told["steps"]]) == (0, None, ["two harts"])
+    refused = hartwell("lab", "hunt", "nothing-such")
+    assert refused.code == 2 and "no allocator comes along under that name" in refused.err

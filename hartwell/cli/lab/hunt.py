@@ -1,0 +1,78 @@
+"""`hartwell lab hunt`: everything that the lab has, tried in turn, up to the first finding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from hartwell.cli.status import CommandError
+
+from .options import AsJson, Operations, Seed, Spec, parse_operations
+
+if TYPE_CHECKING:
+    from hartwell.lab.hunt import Step
+
+_NEXT: Final = {
+    "two harts": "hartwell lab race {spec}",
+    "random, sanitized": "hartwell lab trial {spec} -w random -n {operations} --seed {seed} --sanitize",
+    "every access": "hartwell lab client client-bugs --heap-allocator slab --scenario {scenario}",
+    "boot": "hartwell lab trial {spec}",
+}
+"""What shows more, by step; for all others it is a search."""
+
+
+def hunt(
+    spec: Spec,
+    operations: Operations = "1000",
+    seed: Seed = 1,
+    interleavings: Annotated[int, typer.Option(
+        "--interleavings", metavar="N", min=1, help="How many orders of two harts' accesses are tried, at most.")] = 3000,
+    as_json: AsJson = False,
+) -> int:
+    """Try everything on an allocator: all workloads, the edges, every access judged, two harts; up to what is wrong.
+
+    Nobody says where to look. This is how the planted bugs are found; guest code takes some ten seconds if nothing is
+    wrong, Python up to a minute, and without harts. The exit code is 1 if something is found.
+
+    \b
+    [b]Examples[/b]
+      hartwell lab hunt mine/allocator.elf
+      hartwell lab hunt buddy/missing-lock     a planted bug: hartwell lab list --planted
+    """
+    from hartwell.lab.errors import LabError
+    from hartwell.lab.hunt import Budget, oracle_of, steps
+    from hartwell.views.table import print_json
+
+    count = parse_operations(operations)
+    if count < 1 or seed < 0:
+        raise CommandError(f"-n {count}, --seed {seed}: expected one operation or more, and a seed that is not negative")
+    done: list[Step] = []
+    try:
+        for step in steps(spec, Budget(count, seed, interleavings)):
+            done.append(step)
+            if not as_json:
+                print(_line(step), flush=True)
+            if step.finding is not None:
+                break
+    except LabError as why:
+        raise CommandError(str(why)) from None
+    last = done[-1]
+    found = last.finding
+    if as_json:
+        print_json({"allocator": spec, "steps": [
+            {"name": step.name, "operations": step.operations, "interleavings": step.interleavings} for step in done],
+            "oracle": None if found is None else oracle_of(found, last.name),
+            "finding": None if found is None else found.to_json()})
+    elif found is None:
+        print(f"{spec}: nothing is wrong that was found")
+    else:
+        shows = _NEXT.get(last.name, "hartwell lab search {spec} --save bug.replay")
+        print(f"{spec}: {found}\n  found by  {oracle_of(found, last.name)}\n  next      "
+              + shows.format(spec=spec, operations=count, seed=seed, scenario=spec.rpartition(":")[2]))
+    return 0 if found is None else 1
+
+
+def _line(step: Step) -> str:
+    did = f"{step.interleavings:,} interleavings" if step.interleavings else f"{step.operations:,} operations"
+    return f"  {step.name:<20}{did:<24}{'ok' if step.finding is None else 'FAIL'}"

@@ -27,7 +27,7 @@ def hunt(
     operations: Operations = "1000",
     seed: Seed = 1,
     interleavings: Annotated[int, typer.Option(
-        "--interleavings", metavar="N", min=1, help="How many orders of two harts' accesses are tried, at most.")] = 3000,
+        "--interleavings", metavar="N", min=1, help="How many orders of two harts' accesses to try, at most.")] = 3000,
     as_json: AsJson = False,
 ) -> int:
     """Try everything on an allocator: all workloads, the edges, every access judged, two harts; up to what is wrong.
@@ -46,7 +46,7 @@ def hunt(
 
     count = parse_operations(operations)
     if count < 1 or seed < 0:
-        raise CommandError(f"-n {count}, --seed {seed}: expected one operation or more, and a seed that is not negative")
+        raise CommandError(f"-n {count}, --seed {seed}: expected an operation or more, no negative seed")
     done: list[Step] = []
     try:
         for step in steps(spec, Budget(count, seed, interleavings)):

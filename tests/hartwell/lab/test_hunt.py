@@ -60,7 +60,8 @@ def test_the_command_says_each_step_and_what_shows_more(hartwell: Hartwell) -> N
     done = hartwell("lab", "hunt", "race-refcount/late-look")
     assert done.code == 1
     assert [line.split()[-1] for line in done.out.splitlines() if line.startswith("  two harts")] == ["FAIL"]
-    assert done.out.splitlines()[-2:] == ["  found by  interleavings", "  next      hartwell lab race race-refcount/late-look"]
+    assert done.out.splitlines()[-2:] == ["  found by  interleavings",
+                                          "  next      hartwell lab race race-refcount/late-look"]
 
 
 def test_the_command_tells_programs_the_same(hartwell: Hartwell) -> None:

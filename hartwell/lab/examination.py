@@ -11,7 +11,7 @@ It is what a planted bug has to be found by, and what a sound allocator has to p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -21,7 +21,7 @@ from .operation import Operations, Program
 from .oracle import promises, slowness
 from .subject.guest import GuestSubject
 from .subject.subject import Subject, SubjectKind
-from .trial import Trial
+from .trial import Failed, Trial
 from .workload.catalogue import made
 
 OPERATIONS: Final = 1_000
@@ -35,11 +35,12 @@ FILLED: Final = 4096
 @dataclass(frozen=True)
 class Examined:
     """What came of an examination: `findings` of the `step` that found something ("" if none did), and how many
-    `operations` were done in all."""
+    `operations` were done in all; `failed` is the trial that failed, if it was one."""
 
     findings: tuple[Finding, ...]
     step: str
     operations: int
+    failed: Failed | None = None
 
     @property
     def ok(self) -> bool:
@@ -52,18 +53,27 @@ def examine(subject: Subject, count: int = OPERATIONS, seed: int = 1) -> Examine
     done = 0
     for step, run in _steps(subject, count, seed):
         try:
-            findings, operations = run()
+            found = run()
         except SubjectFailed as why:
-            findings, operations = [why.finding], 0
-        done += operations
-        if findings:
+            found = _Found([why.finding], 0)
+        done += found.operations
+        if found.findings:
             subject.reset()
-            return Examined(tuple(findings), step, done)
+            return Examined(tuple(found.findings), step, done, found.failed)
     subject.reset()
     return Examined((), "", done)
 
 
-Step = Callable[[], tuple[list[Finding], int]]
+@dataclass(frozen=True)
+class _Found:
+    """What a step found, in how many operations; the trial that it was."""
+
+    findings: Sequence[Finding]
+    operations: int
+    failed: Failed | None = None
+
+
+Step = Callable[[], _Found]
 
 
 def _steps(subject: Subject, count: int, seed: int) -> Iterator[tuple[str, Step]]:
@@ -74,10 +84,10 @@ def _steps(subject: Subject, count: int, seed: int) -> Iterator[tuple[str, Step]
         yield each.name, _trial(trial, each.operations(subject.kind, subject.memory.size, count, seed))
     yield "huge sizes", _trial(trial, huge(subject))
     yield "all memory", _trial(trial, everything(subject))
-    yield "misuse", lambda: (promises.misuse(subject), 5)
-    yield "zeroed", lambda: (promises.zeroed(subject), 7 * len(promises.PIECES))
+    yield "misuse", lambda: _Found(promises.misuse(subject), 5)
+    yield "zeroed", lambda: _Found(promises.zeroed(subject), 7 * len(promises.PIECES))
     if "bounded-time" in subject.promises:
-        yield "slowness", lambda: (slowness.measure(subject).findings(), slowness.operations(subject))
+        yield "slowness", lambda: _Found(slowness.measure(subject).findings(), slowness.operations(subject))
     if isinstance(subject, GuestSubject):  # a Python class gets its memory from the kernel's boot
         yield "memory in pieces", lambda: _in_pieces(subject, count, seed)
 
@@ -121,16 +131,14 @@ def pieces(size: int) -> tuple[tuple[int, int], ...]:
 
 
 def _trial(trial: Trial, operations: Operations) -> Step:
-    def run() -> tuple[list[Finding], int]:
+    def run() -> _Found:
         outcome = trial.run(operations)
-        return list(outcome.findings), outcome.done
+        return _Found(outcome.findings, outcome.done, Failed(operations, 0, trial.subject.setting))
 
     return run
 
 
-def _in_pieces(subject: Subject, count: int, seed: int) -> tuple[list[Finding], int]:
+def _in_pieces(subject: Subject, count: int, seed: int) -> _Found:
     random = next(each for each in made() if each.name == "random")
     with subject.another(replace(subject.setting, pieces=pieces(subject.memory.size))) as another:
-        operations = random.operations(subject.kind, another.given // 2, count, seed)
-        outcome = Trial(another).run(operations)
-        return list(outcome.findings), outcome.done
+        return _trial(Trial(another), random.operations(subject.kind, another.given // 2, count, seed))()

@@ -23,7 +23,7 @@ from .finding import Finding, FindingKind
 from .subject import catalogue, load_subject
 from .subject.guest import GuestSubject
 from .subject.setting import Setting
-from .trial import Trial
+from .trial import Failed, Trial
 from .workload import workload
 
 CLIENT: Final = "client-bugs"
@@ -91,12 +91,13 @@ def hunt(spec: str, budget: Budget | None = None) -> Catch:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a hunt: its name, what it found, and what it did."""
+    """A step of a hunt: its name, what it found, and what it did; `failed` is a trial that can be made again."""
 
     name: str
     finding: Finding | None
     operations: int = 0
     interleavings: int = 0
+    failed: Failed | None = None
 
 
 def steps(spec: str, budget: Budget | None = None) -> Iterator[Step]:
@@ -116,7 +117,8 @@ def steps(spec: str, budget: Budget | None = None) -> Iterator[Step]:
         return
     with subject:
         examined = examine(subject, budget.operations, budget.seed)
-        yield Step(examined.step or EXAMINATION, next(iter(examined.findings), None), examined.operations)
+        yield Step(examined.step or EXAMINATION, next(iter(examined.findings), None), examined.operations,
+                   failed=examined.failed)
         if isinstance(subject, GuestSubject):
             program = workload("random").operations(subject.kind, subject.memory.size, budget.operations, budget.seed)
             outcome = Trial(subject).run(program, sanitize=True)

@@ -22,6 +22,7 @@ from .finding import Finding
 from .operation import RESULT, Operations, Program, Results, State, handles_of
 from .oracle.conservation import Conservation
 from .oracle.shadow import Live, Shadow
+from .subject.setting import Setting
 from .subject.subject import Subject
 
 BATCH = 8192
@@ -45,6 +46,16 @@ class Outcome:
     def ok(self) -> bool:
         """Whether nothing is wrong."""
         return not self.findings
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A trial with a finding, as it can be done again: `operations` as CPU `cpu` of a subject in this `setting`."""
+
+    operations: Operations
+    cpu: int
+    setting: Setting
+    conserve: bool = True
 
 
 class Trial:

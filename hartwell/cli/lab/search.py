@@ -127,6 +127,7 @@ def _show(subject: Subject, result: Searched, replay: Replay | None, as_json: bo
                     "replay": None if replay is None else replay.path})
     elif found is None:
         print(f"{subject.name}: nothing found in {result.trials:,} trials, {result.operations:,} operations")
+        print(f"hartwell lab hunt {subject.spec} tries what no workload does: memory in pieces, two harts, and more")
     else:
         _say(subject, result, found, replay)
 

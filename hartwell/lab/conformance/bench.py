@@ -10,7 +10,7 @@ Every trial with a finding is kept, so that it can be done again (`failed`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +22,7 @@ from hartwell.lab.oracle.conservation import Conservation
 from hartwell.lab.subject.python import PythonSubject
 from hartwell.lab.subject.setting import Setting
 from hartwell.lab.subject.subject import Subject, SubjectKind
-from hartwell.lab.trial import Outcome, Trial
+from hartwell.lab.trial import Failed, Outcome, Trial
 from kernel.text.image import firmware_image, kernel_image
 
 if TYPE_CHECKING:
@@ -33,16 +33,6 @@ SLOWER: Final = 16
 """How many times less is asked of Python than of guest code."""
 HEAP_UNIT: Final = 1024
 """Bytes of the heap blocks that memory is filled with."""
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A trial with a finding, as it can be done again: `operations` as CPU `cpu` of a subject in this `setting`."""
-
-    operations: Operations
-    cpu: int
-    setting: Setting
-    conserve: bool
 
 
 class Bench:

@@ -12,8 +12,9 @@ from hartwell.lab.finding import Finding
 from hartwell.lab.operation import describe
 from hartwell.lab.subject.setting import Setting
 from hartwell.lab.subject.subject import Subject, SubjectKind
+from hartwell.lab.trial import Failed
 
-from .bench import Bench, Failed
+from .bench import Bench
 from .check import Check, Level
 
 HISTORY = 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -70,3 +71,16 @@ def test_the_command_tells_programs_the_same(hartwell: Hartwell) -> None:
     assert (done.code, told["finding"], [step["name"] for step in told["steps"]]) == (0, None, ["two harts"])
     refused = hartwell("lab", "hunt", "nothing-such")
     assert refused.code == 2 and "no allocator comes along under that name" in refused.err
+
+
+def test_what_a_hunt_finds_in_a_trial_is_saved_and_fails_again(hartwell: Hartwell) -> None:
+    done = hartwell("lab", "hunt", "bitmap/size-truncated", "--save", "bug.replay")
+    assert done.code == 1 and done.out.splitlines()[-1] == "  next      hartwell debug --replay bug.replay"
+    assert "alloc 4,294,971,392 bytes" in done.out
+    again = hartwell("lab", "replay", "bug.replay")
+    assert again.code == 1 and "bitmap/size-truncated: still fails: out of range" in again.out
+
+
+def test_what_is_no_trial_is_not_saved(hartwell: Hartwell, tmp_path: Path) -> None:
+    done = hartwell("lab", "hunt", "race-refcount/late-look", "--save", "bug.replay")
+    assert done.code == 1 and "bug.replay is not written" in done.err and not (tmp_path / "bug.replay").exists()

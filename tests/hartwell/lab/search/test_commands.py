@@ -43,7 +43,8 @@ def test_a_search_for_programs_and_one_that_finds_nothing(hartwell: Hartwell, tm
     said = json.loads(found.out)
     assert found.code == 1 and said["found"]["finding"]["kind"] == "lost" and said["found"]["operations"] == []
     none = hartwell("lab", "search", "buddy", "--seeds", "1", "-w", "lifo", "-n", "32")
-    assert (none.code, none.out) == (0, "buddy: nothing found in 2 trials, 40 operations\n")
+    assert (none.code, none.out) == (0, "buddy: nothing found in 2 trials, 40 operations\nhartwell lab hunt buddy "
+                                     "tries what no workload does: memory in pieces, two harts, and more\n")
 
 
 @pytest.mark.parametrize("arguments, expected", [

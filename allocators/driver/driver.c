@@ -102,7 +102,7 @@ static void allocate(const struct run *run, const struct operation *operation, s
 /* Whether the host would let the allocator have given this block: what is not its memory is never written to. */
 static int credible(const struct run *run, const struct block *block)
 {
-    return block->address >= run->memory && block->address + block->size <= run->memory + run->size;
+    return block->size <= run->size && block->address - run->memory <= run->size - block->size;
 }
 
 uint64_t driver_run(struct run *run)

@@ -16,7 +16,7 @@ from . import (
 )
 from . import run as run_program
 from . import test as test_allocator
-from .status import BROKEN_PIPE, INTERNAL, INTERRUPTED, USAGE, CommandError, debugging, fail, fail_internally
+from .status import BROKEN_PIPE, FAILED, INTERNAL, INTERRUPTED, USAGE, CommandError, debugging, fail, fail_internally
 
 KERNEL = "Hartwell's kernel"
 LAB = "The allocator lab"
@@ -111,9 +111,11 @@ def _failed(error: Exception) -> int:
         return fail_internally(error)
     if isinstance(error, DeviceFailedError | EngineError | NativeCodeError):
         return fail(str(error), INTERNAL)
+    if isinstance(error, _raised("hartwell.lab.errors", "SubjectFailed")):  # no mistake of who types the command
+        return fail(f"the allocator failed: {error}", FAILED)
     if isinstance(error, EmulatorError):
         return fail(str(error), USAGE)
-    if isinstance(error, _kernel_error()):
+    if isinstance(error, _raised("kernel.errors", "KernelError")):
         return fail(str(error), INTERNAL)
     if isinstance(error, OSError):
         what = f"{error.filename}: " if error.filename else ""
@@ -121,10 +123,9 @@ def _failed(error: Exception) -> int:
     return fail_internally(error)
 
 
-def _kernel_error() -> type[Exception]:
-    """What the kernel raises, if it was ever imported."""
-    module = sys.modules.get("kernel.errors")
-    kind: type[Exception] = getattr(module, "KernelError", CommandError)
+def _raised(module: str, name: str) -> type[Exception]:
+    """The exception `name` of a module, if that was ever imported."""
+    kind: type[Exception] = getattr(sys.modules.get(module), name, CommandError)
     return kind
 
 

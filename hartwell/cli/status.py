@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from emulator.stop import Stop
 
+FAILED = 1
+"""What the lab's commands end with if an allocator fails."""
 INTERNAL, USAGE, WATCHDOG, DEADLOCK, TRAP_LOOP = 1, 2, 3, 4, 5
 INTERRUPTED = 130
 BROKEN_PIPE = 141

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .lab.options import Spec
 from .options import Harts, Memory, Timing, load_timing
-from .status import CommandError
+from .status import FAILED, CommandError
 
 if TYPE_CHECKING:
     from hartwell.lab.conformance.check import Check
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from hartwell.lab.subject import Subject
 
 ASK, OUTPUT = "What is asked", "Results"
-FAILED = 1
 
 
 class UpTo(Enum):
@@ -107,8 +105,9 @@ def test(
     output.end(grades)
     if junit is not None:
         from hartwell.lab.conformance.junit import junit as document
+        from hartwell.lab.writing import write_text
 
-        Path(junit).write_text(document(grades, times=durations), encoding="utf-8")
+        write_text(junit, document(grades, times=durations), "--junit")
     return 0 if grades.ok else FAILED
 
 

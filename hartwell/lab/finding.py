@@ -76,3 +76,8 @@ class Finding:
         return {"kind": self.kind.value, "what": self.what, "operation": self.operation, "address": self.address,
                 "size": self.size, "expected": self.expected, "actual": self.actual, "details": self.details,
                 "report": self.report}
+
+
+def printable(text: str) -> str:
+    """`text` in one line, as a terminal takes it: `\\n` for a line's end, and so on for all that is not printable."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

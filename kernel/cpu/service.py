@@ -133,10 +133,13 @@ class Service:
     # --- CPUs -------------------------------------------------------------------------------------------
 
     def hart(self, cpu: int) -> Hart:
-        """The hart that is CPU `cpu`; BootError if that CPU has not started."""
+        """The hart that is CPU `cpu`; BootError if that CPU has not started, CorruptionError if no hart can be it."""
         number = self.port.load(self.header.cpus + 8 * cpu) - 1 if 0 <= cpu < self.header.max_cpus else -1
         if number < 0:
             raise BootError(f"CPU {cpu} has not started")
+        if number >= len(self.machine.harts):
+            raise CorruptionError(f"the kernel's text has hart {number:#x} as CPU {cpu}: expected one of the machine's "
+                                  f"{len(self.machine.harts)}")
         return self.machine.harts[number]
 
     def cpu_of(self, hart: int) -> int:

@@ -6,9 +6,10 @@ on any host; it costs the guarded code, and nothing else, a factor of some ten i
 
 from __future__ import annotations
 
+import dis
 import sys
 from collections.abc import Callable
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, ParamSpec, TypeVar
 
 from kernel.errors import AllocatorHung
@@ -25,12 +26,15 @@ class Watchdog:
     def __init__(self, budget: int = 1_000_000) -> None:
         self.budget = budget
         self._left = 0
+        self._known: dict[int, tuple[CodeType, bool]] = {}
 
     def call(self, name: str, operation: str, function: Callable[A, R], *args: A.args, **options: A.kwargs) -> R:
         """`function(*args)`; `name` and `operation` are for the report."""
 
         def trace(frame: FrameType, event: str, _: Any) -> Any:
-            if event == "line":
+            if event == "call":
+                frame.f_trace_opcodes = self._turns_in_place(frame.f_code)
+            elif event in ("line", "opcode"):
                 self._left -= 1
                 if self._left < 0:
                     raise AllocatorHung(name, operation, self.budget, _where(frame))
@@ -43,6 +47,15 @@ class Watchdog:
             return function(*args, **options)
         finally:
             sys.settrace(before)
+
+    def _turns_in_place(self, code: CodeType) -> bool:
+        """Whether it has a jump to itself (`while True: pass`): for Python, its line is executed once."""
+        known = self._known.get(id(code))
+        if known is None:
+            jumps = (each for each in dis.get_instructions(code) if each.opcode in dis.hasjrel)
+            turns = any(each.argval == each.offset for each in jumps)
+            known = self._known[id(code)] = code, turns
+        return known[1]
 
 
 def _where(frame: FrameType | None) -> tuple[str, ...]:

@@ -42,7 +42,6 @@ def client(
       hartwell lab client client-bugs --scenario use_after_free      one of them
       hartwell lab client mine.elf --heap-allocator my-allocator.elf
     """
-    from hartwell.lab.errors import SpecError, SubjectFailed
     from hartwell.lab.sanitizer.client import run_client
     from hartwell.lab.subject import SubjectKind, load_subject
     from hartwell.lab.subject.guest import GuestSubject
@@ -51,19 +50,14 @@ def client(
         raise CommandError("both --heap-allocator and --frame-allocator: a client uses one")
     spec = frame_allocator or heap_allocator or DEFAULT
     kind = SubjectKind.FRAME if frame_allocator is not None else SubjectKind.HEAP
-    try:
-        with load_subject(spec) as subject:
-            if subject.kind is not kind:
-                raise CommandError(f"{spec} is a {subject.kind.value} allocator: give it to "
-                                   f"--{subject.kind.value}-allocator")
-            if not isinstance(subject, GuestSubject):
-                raise CommandError(f"{spec} is written in Python: expected guest code, which guest code can call")
-            loaded = _client(subject, client)
-            outcomes = [run_client(loaded, name) for name in scenario or loaded.scenarios]
-    except SpecError as why:
-        raise CommandError(str(why)) from None
-    except SubjectFailed as why:
-        raise CommandError(f"{spec}: {why}") from None
+    with load_subject(spec) as subject:
+        if subject.kind is not kind:
+            raise CommandError(f"{spec} is a {subject.kind.value} allocator: give it to "
+                               f"--{subject.kind.value}-allocator")
+        if not isinstance(subject, GuestSubject):
+            raise CommandError(f"{spec} is written in Python: expected guest code, which guest code can call")
+        loaded = _client(subject, client)
+        outcomes = [run_client(loaded, name) for name in scenario or loaded.scenarios]
     _show(outcomes, client, spec, as_json)
     return 1 if any(outcome.finding for outcome in outcomes) else 0
 

@@ -40,22 +40,16 @@ def hang(
       hartwell lab hang buddy                 the same, with one that does not
       hartwell lab hang mine.elf -w random
     """
-    from hartwell.lab.errors import LabError, SubjectFailed
     from hartwell.lab.subject import SubjectKind, load_subject
     from hartwell.lab.subject.guest import GuestSubject
 
     count = parse_operations(operations)
-    try:
-        with load_subject(spec) as subject:
-            if not isinstance(subject, GuestSubject):
-                raise CommandError(f"{spec} is written in Python: expected guest code; Python shows its own traceback")
-            if workload is None:
-                workload = "reuse" if subject.kind is SubjectKind.FRAME else "random"
-            report, said = _reuse(subject) if workload == "reuse" else _under(subject, workload, count, seed)
-    except SubjectFailed as why:
-        raise CommandError(f"{spec}: {why}") from None
-    except LabError as why:
-        raise CommandError(str(why)) from None
+    with load_subject(spec) as subject:
+        if not isinstance(subject, GuestSubject):
+            raise CommandError(f"{spec} is written in Python: expected guest code; Python shows its own traceback")
+        if workload is None:
+            workload = "reuse" if subject.kind is SubjectKind.FRAME else "random"
+        report, said = _reuse(subject) if workload == "reuse" else _under(subject, workload, count, seed)
     _show(report, said, spec, workload, as_json)
     return 0 if report is None and said.startswith("no call hangs") else 1
 

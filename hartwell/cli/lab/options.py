@@ -65,12 +65,10 @@ def workload_names(given: Sequence[str] | None, kind: SubjectKind, default: Sequ
 
 
 def write_page(path: str, text: str) -> None:
-    """Write a page. CommandError if that cannot be done."""
-    try:
-        with open(path, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-    except OSError as why:
-        raise CommandError(f"--html {path}: {why.strerror or why}") from why
+    """Write a page. OutputError if that cannot be done."""
+    from hartwell.lab.writing import write_text
+
+    write_text(path, text, "--html")
 
 
 def parse_operations(text: str) -> int:

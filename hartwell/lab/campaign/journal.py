@@ -32,13 +32,19 @@ class JournalError(LabError):
 class Journal:
     """The journal of `plan` in the file at `path`, which is made if there is none. Close it, or use a `with` block.
 
-    `results` are those of cells that were finished before. JournalError; OSError. A second campaign cannot open it.
+    `results` are those of cells that were finished before. JournalError. A second campaign cannot open it.
     """
 
     def __init__(self, path: str | Path, plan: Plan) -> None:
         self.path = Path(path)
         self.results: dict[Cell, CellResult] = {}
-        self._file: BinaryIO = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+b")
+        if self.path.exists() and not self.path.is_file():  # /dev/zero never ends
+            raise JournalError(f"{self.path}: is no regular file; expected a journal, or a new name")
+        try:
+            file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as why:
+            raise JournalError(f"{self.path}: cannot be opened for writing: {why.strerror or why}") from None
+        self._file: BinaryIO = os.fdopen(file, "r+b")
         try:
             self._lock()
             self._read(plan)
@@ -87,7 +93,7 @@ class Journal:
     def _parse(self, line: bytes, number: int) -> dict[str, Any]:
         try:
             found = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             raise JournalError(f"{self.path}: line {number}: expected a JSON object")

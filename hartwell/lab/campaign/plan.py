@@ -23,7 +23,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Final, Self
 
-from emulator.errors import EmulatorError
+from emulator.errors import EmulatorError, InputFileError
+from emulator.loader import read_file
 from emulator.loader.sizes import format_size, parse_size
 from hartwell.lab.errors import LabError
 from hartwell.lab.workload import names, workload
@@ -33,7 +34,7 @@ LONGEST: Final = 1 << 20
 MOST_CELLS: Final = 1_000_000
 ALL: Final = "all"
 """All workloads, in the place of their names."""
-MOST_OPERATIONS: Final = 100_000_000
+MOST_OPERATIONS: Final = 50_000_000
 
 
 class PlanError(LabError):
@@ -126,15 +127,13 @@ class Plan:
     def load(cls, path: str | Path) -> Self:
         """The plan in a TOML file. PlanError names the file, the entry and what was expected."""
         try:
-            if Path(path).stat().st_size > LONGEST:
-                raise PlanError(f"{path}: longer than {LONGEST:,} bytes, which no plan is")
-            return cls.from_table(tomllib.loads(Path(path).read_text(encoding="utf-8")))
-        except OSError as why:
-            raise PlanError(f"{path}: {why.strerror}") from None
+            return cls.from_table(tomllib.loads(read_file(path, "plan", LONGEST).decode()))
+        except InputFileError as why:
+            raise PlanError(str(why).removeprefix("plan ")) from None
         except UnicodeDecodeError as why:
             raise PlanError(f"{path}: byte {why.start} is no UTF-8") from None
-        except (tomllib.TOMLDecodeError, PlanError) as why:
-            raise PlanError(str(why) if str(why).startswith(f"{path}:") else f"{path}: {why}") from None
+        except (ValueError, RecursionError, PlanError) as why:
+            raise PlanError(f"{path}: {why}") from None
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> Self:
@@ -164,8 +163,8 @@ def _contents(spec: str) -> str:
     comes_along = catalogue.find(spec)
     path = Path(spec if spec.endswith(".elf") else spec.rpartition(":")[0] or spec)
     try:
-        data = comes_along.read_bytes() if comes_along is not None else path.read_bytes()
-    except OSError:
+        data = comes_along.read_bytes() if comes_along is not None else read_file(path, "allocator")
+    except (OSError, InputFileError):
         return ""
     return hashlib.sha256(data).hexdigest()
 

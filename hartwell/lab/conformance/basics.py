@@ -7,7 +7,7 @@ from typing import Final
 from hartwell.lab.finding import Finding, FindingKind
 from hartwell.lab.operation import Program
 from hartwell.lab.subject.guest import PREFIXES, GuestSubject
-from kernel.cpu.errors import CpuError, UnhandledTrap
+from kernel.errors import KernelError
 
 from .bench import Bench
 
@@ -113,7 +113,7 @@ def _beyond(bench: Bench) -> list[Finding]:
             what = f"alloc {size:#x} bytes (align {align:,})"
             try:
                 value = subject.call(0, function, size, align)
-            except (CpuError, UnhandledTrap) as why:
+            except KernelError as why:
                 return [subject.failure(why, 0, what)]
             if value:
                 return [Finding(FindingKind.ACCEPTED, f"{what}: {value:#x} was handed out", None, value, 0, "0",

@@ -12,7 +12,6 @@ from hartwell.lab.finding import Finding, FindingKind
 from hartwell.lab.operation import Kind, Program
 from hartwell.lab.oracle import promises, slowness
 from hartwell.lab.subject.guest import PREFIXES, GuestSubject
-from kernel.cpu.errors import CpuError, UnhandledTrap
 from kernel.errors import KernelError, Misuse
 from kernel.mm.check import InvariantError, check
 from kernel.mm.layout import Layout
@@ -118,7 +117,7 @@ def _politely(subject: GuestSubject, number: int, what: str, function: int,
     before = {name: hart.read(name) for name in SAVED if name != "tp"}
     try:
         value = subject.call(0, function, *arguments)
-    except (CpuError, UnhandledTrap) as why:
+    except KernelError as why:
         return 0, [subject.failure(why, 0, what)]
     after = {name: hart.read(name) for name in before}
     pending, enabled = hart.read_csr("sip") & SSI, hart.read_csr("sstatus") & SIE

@@ -10,11 +10,10 @@ from emulator.loader import read_file
 from hartwell.lab.errors import LabError
 
 from .measure import FORMAT, VERSION
+from .shape import complaint
 
 Document = dict[str, Any]
 """A report as JSON has it (`Report.to_json`)."""
-_HEAD = {"subject": str, "kind": str, "memory": int, "ram": int, "harts": int, "seed": int, "operations": int,
-         "profile": str, "accuracy": str, "workloads": list}
 
 
 class ReportError(LabError):
@@ -34,10 +33,7 @@ def load_document(path: str) -> Document:
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise ReportError(f"{path}: is no report of costs; expected what hartwell lab cost --json prints")
     if found.get("version") != VERSION:
-        raise ReportError(f"{path}: is of version {found.get('version')}, expected {VERSION}")
-    for name, kind in _HEAD.items():
-        if not isinstance(found.get(name), kind):
-            raise ReportError(f"{path}: {name} is {found.get(name)!r}, expected a value of type {kind.__name__}")
-    if not all(isinstance(each, dict) and isinstance(each.get("workload"), str) for each in found["workloads"]):
-        raise ReportError(f"{path}: its workloads have no names")
+        raise ReportError(f"{path}: is of version {found.get('version')!r}, expected {VERSION}")
+    if said := complaint(found):
+        raise ReportError(f"{path}: {said}")
     return found

@@ -14,7 +14,8 @@ from hartwell.lab.operation import Operations, describe
 from hartwell.lab.sanitizer.client import call_client
 from hartwell.lab.sanitizer.frames import frames_of
 from hartwell.lab.subject.guest import GuestSubject
-from kernel.cpu.errors import CpuError, CpuHung
+from kernel.cpu.errors import CpuHung
+from kernel.errors import KernelError
 
 from .chain import find_chain
 from .lock import Script, holder, waited_for
@@ -107,7 +108,7 @@ def _hang(deed: Callable[[], object]) -> CpuHung:
         if isinstance(why.__context__, CpuHung):
             return why.__context__
         raise LabError(f"the call failed in another way than before: {why.finding}") from None
-    except CpuError as why:
+    except KernelError as why:
         raise LabError(f"the call failed in another way than before: {why}") from None
     raise LabError("the call that hung came back this time: it depends on what else the program had done")
 

@@ -11,7 +11,8 @@ from hartwell.debug.programs import Programs
 from hartwell.lab.errors import SubjectFailed
 from hartwell.lab.sanitizer.frames import frames_of
 from hartwell.lab.sanitizer.report import Past
-from kernel.cpu.errors import CpuError, CpuStopped
+from kernel.cpu.errors import CpuStopped
+from kernel.errors import KernelError
 
 from .loop import Loop
 from .steps import Access
@@ -103,6 +104,6 @@ def _stopped(deed: Callable[[], object]) -> CpuStopped | None:
     except SubjectFailed as why:
         cause = why.__context__
         return cause if isinstance(cause, CpuStopped) else None
-    except CpuError:
+    except KernelError:
         return None
     return None

@@ -18,7 +18,7 @@ from hartwell.lab.finding import Finding, FindingKind
 from hartwell.lab.operation import Program
 from hartwell.lab.subject.guest import PREFIXES, GuestSubject
 from hartwell.lab.subject.subject import SubjectKind
-from kernel.cpu.errors import CpuError, UnhandledTrap
+from kernel.errors import KernelError
 
 if TYPE_CHECKING:
     from hartwell.lab.subject.subject import Subject
@@ -80,7 +80,7 @@ def zeroed(subject: Subject, cpu: int = 0) -> list[Finding]:
                                         1, "0", f"{int(_bytes(subject, address, size)[at]):#x}"))
     except SubjectFailed as why:
         findings.append(why.finding)
-    except (CpuError, UnhandledTrap) as why:
+    except KernelError as why:
         findings.append(subject.failure(why, cpu, name))
     subject.reset()
     return findings
@@ -122,7 +122,7 @@ def _refused(subject: GuestSubject, cpu: int, what: str, address: int, size: int
     function = subject.text.address(PREFIXES[subject.kind] + "dealloc")
     try:
         subject.call(cpu, function, address, size, align)
-    except (CpuError, UnhandledTrap) as why:
+    except KernelError as why:
         finding = subject.failure(why, cpu, what)
         return [] if "panic" in finding.details else [finding]
     return [Finding(FindingKind.ACCEPTED, f"{what}, and the allocator did not refuse", None, address, size,

@@ -21,6 +21,7 @@ from emulator import HostCall, Stop, Watchdog
 from emulator.solo import Before, HartsState
 from emulator.stop import Watch
 from hartwell.debug.programs import Programs
+from hartwell.lab.errors import LabError
 from hartwell.lab.finding import Finding, FindingKind
 from hartwell.lab.subject.guest import PANIC
 from kernel.cpu.abi import Command
@@ -177,7 +178,9 @@ class Harts:
         before, touch = state.before, state.touch
         if touch is not None:
             return self._touch(thread, touch)
-        assert before is not None, "a step of a thread that is done"
+        if before is None:
+            raise LabError(f"CPU {thread} does not go on as it did before: the guest code has written over what is not "
+                           "its own, and cannot be searched for races before that is mended (hartwell lab search)")
         address, size = before.address, before.size
         window, offset = self._find(address, size)
         memory = self._memory[window]

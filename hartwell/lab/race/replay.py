@@ -13,13 +13,20 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Any, Final
 
+from emulator.errors import EmulatorError
+from emulator.loader import read_file
 from hartwell.lab.errors import LabError
+from hartwell.lab.writing import write_text
 
 FORMAT: Final = "hartwell lab race"
 VERSION: Final = 1
+LARGEST: Final = 64 << 20
+"""Bytes of a file, at most."""
+HARTS: Final = range(2, 9)
+MOST_STEPS: Final = 10_000_000
+"""Accesses in a schedule, at most."""
 
 
 class ReplayError(LabError):
@@ -45,11 +52,8 @@ class Replay:
                            "finding": self.finding, "digest": self.digest}) + "\n"
 
     def save(self, path: str) -> None:
-        """Write the file. ReplayError if that cannot be."""
-        try:
-            Path(path).write_text(self.to_json(), "utf-8")
-        except OSError as why:
-            raise ReplayError(f"{path}: cannot be written: {why.strerror}") from None
+        """Write the file. OutputError if that cannot be."""
+        write_text(path, self.to_json(), "race")
 
 
 def turns(schedule: Sequence[int]) -> list[list[int]]:
@@ -60,15 +64,17 @@ def turns(schedule: Sequence[int]) -> list[list[int]]:
 def load_replay(path: str) -> Replay:
     """Read a file. ReplayError names the first thing that is wrong with it."""
     try:
-        text = Path(path).read_text("utf-8")
-    except OSError as why:
-        raise ReplayError(f"{path}: cannot be read: {why.strerror}") from None
+        text = read_file(path, "race", LARGEST).decode()
+    except EmulatorError as why:
+        raise ReplayError(str(why)) from None
     except UnicodeDecodeError:
         raise ReplayError(f"{path}: is no text; expected a file that hartwell lab race --save has written") from None
     try:
         data = json.loads(text)
     except json.JSONDecodeError as why:
         raise ReplayError(f"{path}:{why.lineno}: is no JSON: {why.msg}") from None
+    except (ValueError, RecursionError) as why:  # a number of thousands of digits, brackets in thousands of brackets
+        raise ReplayError(f"{path}: is no JSON that can be read: {why}") from None
     return _parse(data, path)
 
 
@@ -81,11 +87,14 @@ def _parse(data: Any, path: str) -> Replay:
                        ("finding", str), ("digest", str)):
         if type(data.get(name)) is not kind:
             raise ReplayError(f"{path}: {name}: {data.get(name)!r}; expected {kind.__name__}")
+    if data["harts"] not in HARTS:
+        raise ReplayError(f"{path}: harts: {data['harts']}; expected {HARTS.start} to {HARTS.stop - 1}")
     schedule: list[int] = []
     for turn in data["turns"]:
         if not (isinstance(turn, list) and len(turn) == 2 and all(type(number) is int for number in turn)
-                and 0 <= turn[0] < data["harts"] and 0 < turn[1] <= 1_000_000):
-            raise ReplayError(f"{path}: turns: {turn!r}; expected [thread, steps]")
+                and 0 <= turn[0] < data["harts"] and 0 < turn[1] <= MOST_STEPS - len(schedule)):
+            raise ReplayError(f"{path}: turns: {turn!r}; expected [thread, steps], with "
+                              f"at most {MOST_STEPS:,} steps in all")
         schedule += [turn[0]] * turn[1]
     return Replay(data["spec"], data["harts"], data["scenario"], data["build"], tuple(schedule), data["finding"],
                   data["digest"])

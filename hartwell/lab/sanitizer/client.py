@@ -19,7 +19,7 @@ from hartwell.lab.finding import Finding
 from hartwell.lab.subject import text
 from hartwell.lab.subject.guest import GuestSubject
 from hartwell.lab.subject.subject import SubjectKind
-from kernel.cpu.errors import CpuError, UnhandledTrap
+from kernel.errors import KernelError
 
 from .sanitizer import Sanitizer
 
@@ -89,18 +89,18 @@ def run_client(client: Client, scenario: str, *, loads: bool = True, margin: int
     if not judge:
         try:
             return ClientOutcome(scenario, call_client(subject, function), None, 0)
-        except (CpuError, UnhandledTrap) as why:
+        except KernelError as why:
             return ClientOutcome(scenario, None, subject.failure(why, 0, words), 0)
     with Sanitizer(subject, loads=loads, margin=margin) as sanitizer:
         try:
             value = call_client(subject, function)
-        except (CpuError, UnhandledTrap) as why:
+        except KernelError as why:
             calls, finding = sanitizer.guard.calls, subject.failure(why, 0, words)
             return ClientOutcome(scenario, None, sanitizer.explain(finding) if explain else finding, calls)
         return ClientOutcome(scenario, value, None, sanitizer.guard.calls)
 
 
 def call_client(subject: GuestSubject, function: int) -> int:
-    """Call a function that may take much longer than an allocator does; what it returns. CpuError, UnhandledTrap."""
+    """Call a function that may take much longer than an allocator does; what it returns. KernelError."""
     subject.kernel.service.budget = BUDGETS * subject.setting.budget
     return subject.call(0, function)

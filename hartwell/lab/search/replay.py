@@ -16,7 +16,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from enum import Enum
-from pathlib import Path
 
 import numpy as np
 
@@ -30,6 +29,7 @@ from hartwell.lab.subject import Subject, SubjectKind, load_subject
 from hartwell.lab.subject.setting import Setting
 from hartwell.lab.subject.spec import elf_of
 from hartwell.lab.trial import Outcome, Trial
+from hartwell.lab.writing import write_text
 
 from . import replayfile
 from .errors import ReplayError
@@ -104,8 +104,8 @@ class Replay:
             self.contents, self.conserve), os.path.basename(self.path) or "FILE")
 
     def save(self, path: str) -> None:
-        """Write it to a file. OSError."""
-        Path(path).write_text(self.text(), encoding="utf-8")
+        """Write it to a file. OutputError."""
+        write_text(path, self.text(), "replay")
 
     def elf(self) -> bytes | None:
         """The allocator's ELF as it is now; None if it is a Python class. SpecError if it is gone."""
@@ -149,7 +149,7 @@ class Replay:
 
 def save_replay(path: str, subject: Subject, operations: Operations, cpu: int, setting: Setting, finding: Finding,
                 found: str = "", *, contents: bool = True, conserve: bool = True) -> Replay:
-    """Write a failure of `subject` down in a file, to be seen again; the replay. OSError.
+    """Write a failure of `subject` down in a file, to be seen again; the replay. OutputError.
 
     `operations` are all from the pristine subject on, `finding` is what a Trial of them says; `found` is a line on how
     it was found ("conformance: reuse", "search: random, seed 7"). What follows the finding's operation is left away.

@@ -138,7 +138,7 @@ def parse(data: bytes, name: str) -> Contents:
         found = tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError as why:
         raise ReplayError(f"{name}: byte {why.start} is no UTF-8; expected a replay, in text") from None
-    except tomllib.TOMLDecodeError as why:
+    except (ValueError, RecursionError) as why:
         raise ReplayError(f"{name}: is no replay: {why}; expected a TOML file as hartwell lab search --save "
                           "writes it") from None
     return _Reader(name).contents(found)

@@ -23,13 +23,13 @@ import numpy as np
 from emulator import Guarded, Machine
 from emulator.timing.events import Event
 from hartwell.lab.errors import ProgramError, SpecError, SubjectFailed
-from hartwell.lab.finding import Finding, FindingKind
+from hartwell.lab.finding import Finding, FindingKind, printable
 from hartwell.lab.operation import RESULT, Operations, Program, Results, State, describe, handles_of
 from kernel import Kernel
 from kernel.cpu.abi import Command
 from kernel.cpu.errors import CpuError, CpuHung, CpuStopped, UnhandledTrap
 from kernel.cpu.trap import cause_name
-from kernel.errors import NoMemory
+from kernel.errors import KernelError, NoMemory
 from kernel.mm.frame.allocator import FrameAllocOptions
 from kernel.mm.paging import PAGE_SIZE
 
@@ -41,6 +41,7 @@ from .subject import Memory, Subject, SubjectKind, require_program
 PANIC: Final = 16 << 25 | 0x0B
 """The instruction of hartwell_panic: host call 16, a0 = the text."""
 LONGEST_PANIC: Final = 256
+NO_TEXT: Final = "(no text)"
 MISSES: Final = 3
 """The number of the counter that the driver reads for misses of the data cache: hpmcounter3."""
 MEAN_CALL: Final = 20_000
@@ -114,7 +115,7 @@ class GuestSubject(Subject):
         if init is not None:
             try:
                 self.call(0, init.address)
-            except (CpuError, UnhandledTrap) as why:
+            except KernelError as why:
                 raise SubjectFailed(self.failure(why, 0, "hartwell_init")) from None
         program = Program()
         for offset, size in self.setting.pieces or ((0, self.memory.size),):
@@ -157,7 +158,7 @@ class GuestSubject(Subject):
             part = results[begin:begin + driver.BATCH]
             try:
                 self._batch(operations[begin:begin + driver.BATCH], cpu, contents, part)
-            except (CpuError, UnhandledTrap) as why:
+            except KernelError as why:
                 at = begin + _done(part)
                 what = describe(operations[at]) if at < len(operations) else "nothing"
                 raise SubjectFailed(self.failure(why, cpu, what, at), results) from None
@@ -187,7 +188,7 @@ class GuestSubject(Subject):
         budget, service.budget = service.budget, sum(map(len, programs)) * MEAN_CALL
         try:
             self.kernel.smp.together(calls)
-        except (CpuError, UnhandledTrap) as why:
+        except KernelError as why:
             cpu = why.cpu if isinstance(why, UnhandledTrap) else self._busy(results)
             at = _done(results[cpu - 1])
             what = describe(programs[cpu - 1][at]) if at < len(programs[cpu - 1]) else "nothing"
@@ -240,7 +241,7 @@ class GuestSubject(Subject):
     def call(self, cpu: int, function: int, *arguments: int) -> int:
         """Call guest code at address `function` on a CPU, with tp as hartwell_cpu() wants it; what it returns (a0).
 
-        CpuError or UnhandledTrap when it does not come back.
+        KernelError (as a rule CpuError or UnhandledTrap) when it does not come back: see `failure`.
         """
         if self.watcher is not None:
             self.watcher.will(lambda: self.call(cpu, function, *arguments), None)
@@ -264,7 +265,7 @@ class GuestSubject(Subject):
             return
         try:
             self.call(cpu, symbol.address)
-        except (CpuError, UnhandledTrap) as why:
+        except KernelError as why:
             raise SubjectFailed(self.failure(why, cpu, RECLAIM)) from None
 
     def moment(self) -> Callable[[], None]:
@@ -299,8 +300,11 @@ class GuestSubject(Subject):
 
     # --- what went wrong -------------------------------------------------------------------------------------
 
-    def failure(self, why: CpuError | UnhandledTrap, cpu: int, operation: str, number: int | None = None) -> Finding:
-        """Why `operation` (in words, of this `number` in a program), a call on `cpu`, did not come back."""
+    def failure(self, why: KernelError, cpu: int, operation: str, number: int | None = None) -> Finding:
+        """Why `operation` (in words, of this `number` in a program), a call on `cpu`, did not come back.
+
+        That is a CpuError or UnhandledTrap as a rule; another KernelError if the kernel itself was damaged.
+        """
         if isinstance(why, CpuStopped) and isinstance(why.stop, Guarded) and self.watcher is not None:
             return self.watcher.finding(why.stop, cpu, operation, number)
         if isinstance(why, CpuHung):
@@ -320,6 +324,9 @@ class GuestSubject(Subject):
             return Finding(FindingKind.CRASH, f"{operation}: {cause} at {where}, value {why.stval:#x}", number,
                            why.sepc, expected="a return", actual=cause,
                            details={"cpu": why.cpu, "cause": cause, "pc": why.sepc, "value": why.stval})
+        if not isinstance(why, CpuError):
+            return Finding(FindingKind.CRASH, f"{operation}: the kernel's own memory was damaged: {why}", number,
+                           expected="a return", actual=str(why), details={"cpu": cpu})
         return Finding(FindingKind.CRASH, f"{operation}: {why}", number, why.pc, expected="a return", actual=str(why),
                        details={"cpu": cpu, "pc": why.pc})
 
@@ -330,8 +337,11 @@ class GuestSubject(Subject):
 
     def _panic(self, cpu: int) -> str:
         """The text that the allocator panicked with; it is where a0 of the trap frame says."""
-        hart = self.kernel.service.hart(cpu)
-        frame = self.kernel.service.frame(cpu, hart.read("a0"))
+        try:
+            hart = self.kernel.service.hart(cpu)
+            frame = self.kernel.service.frame(cpu, hart.read("a0"))
+        except KernelError:  # it has overwritten what says where that is
+            return NO_TEXT
         said = bytearray()
         for at in range(frame.a0, frame.a0 + LONGEST_PANIC):
             physical = hart.translate(at)
@@ -341,7 +351,7 @@ class GuestSubject(Subject):
             if byte == b"\0":
                 break
             said += byte
-        return said.decode("utf-8", "backslashreplace") or "(no text)"
+        return printable(said.decode("utf-8", "backslashreplace")) or NO_TEXT
 
 
 def _kind_of(find: Callable[[str], object], name: str) -> SubjectKind:

@@ -24,11 +24,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from emulator import Machine
+from emulator.errors import EmulatorError
 from hartwell.lab.errors import ProgramError, SpecError, SubjectFailed
-from hartwell.lab.finding import Finding, FindingKind
+from hartwell.lab.finding import Finding, FindingKind, printable
 from hartwell.lab.operation import RESULT, Kind, Operations, Results, State, describe
 from kernel import Choices, Kernel
-from kernel.errors import AllocatorFault, AllocatorHung, KernelError, Misuse, NoMemory
+from kernel.errors import AllocatorFault, AllocatorHung, KernelError, NoMemory
 from kernel.mm.layout import Layout
 
 from .catalogue import OWN
@@ -77,13 +78,15 @@ class PythonSubject(Subject):
         try:
             self.kernel = (Kernel.boot(setting.machine(), choices) if machine is None else
                            Kernel.start(machine, choices))
-        except (KernelError, Misuse) as why:
+        except (EmulatorError, KeyboardInterrupt):  # the setting's fault, or the user's will
+            raise
+        except KernelError as why:
             failed = SubjectFailed(_finding(why, None, "boot", Layout(0)))
             failed.kind = self.kind.value
             raise failed from why
-        except Exception as why:
+        except BaseException as why:  # an allocator may even call sys.exit
             raise SpecError(f"{self.name}: the kernel does not boot on it: {type(why).__name__} at {_place(why)}: "
-                            f"{why}") from why
+                            f"{said(why)}") from why
         slots = self.kernel.mm.slots
         start, size = slots.first_paddr, slots.max_paddr - slots.first_paddr
         mm = self.kernel.mm
@@ -112,12 +115,14 @@ class PythonSubject(Subject):
                 results[at]["state"] = State.CALLED
                 try:
                     results[at]["state"] = self._do(operation, results[at], contents)
-                except (KernelError, Misuse) as why:
+                except (ProgramError, KeyboardInterrupt):
+                    raise
+                except KernelError as why:
                     layout = Layout(int(operation["size"]), max(int(operation["align"]), 1))
                     raise SubjectFailed(_finding(why, at, describe(operation), layout), results) from None
-                except Exception as why:
+                except BaseException as why:  # an allocator may even call sys.exit
                     actual = f"{type(why).__name__} at {_place(why)}"
-                    finding = Finding(FindingKind.CRASH, f"{describe(operation)}: {actual}: {why}", at,
+                    finding = Finding(FindingKind.CRASH, f"{describe(operation)}: {actual}: {said(why)}", at,
                                       expected="a return", actual=actual)
                     raise SubjectFailed(finding, results) from why
         return results
@@ -132,7 +137,9 @@ class PythonSubject(Subject):
         try:
             with self.kernel.on_cpu(cpu):
                 reclaim()
-        except Exception as why:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as why:
             raise SubjectFailed(_finding(why, None, "reclaim", Layout(0))) from why
 
     def _do(self, operation: np.void, result: np.void, contents: bool) -> State:
@@ -256,18 +263,26 @@ def _place(why: BaseException) -> str:
     return f"{Path(last.filename).name}:{last.lineno}"
 
 
-def _finding(why: Exception, at: int | None, operation: str, layout: Layout) -> Finding:
+def said(why: BaseException) -> str:
+    """The text of an exception of somebody else's, in one line; it may be one that cannot be made a text of."""
+    try:
+        return printable(str(why))
+    except Exception as unsaid:
+        return f"(its text cannot be had: {type(unsaid).__name__})"
+
+
+def _finding(why: BaseException, at: int | None, operation: str, layout: Layout) -> Finding:
     """What an error of the kernel's dispatch says about the allocator."""
     if isinstance(why, AllocatorHung):
-        return Finding(FindingKind.HANG, str(why), at, expected=f"an end within {why.budget:,} lines",
+        return Finding(FindingKind.HANG, said(why), at, expected=f"an end within {why.budget:,} lines",
                        actual=why.where[0] if why.where else "", details={"where": list(why.where)})
     if isinstance(why, AllocatorFault):
-        text = str(why)
+        text = said(why)
         kind = FindingKind.OVERLAP
         if "not a multiple of" in text or why.address & max(layout.align, 1) - 1:
             kind = FindingKind.MISALIGNED
         elif "physical memory is" in text:
             kind = FindingKind.OUT_OF_RANGE
         return Finding(kind, text, at, why.address, why.size, expected="free memory", actual=text.rpartition(": ")[2])
-    return Finding(FindingKind.CRASH, f"{operation}: {type(why).__name__}: {why}", at, expected="a return",
+    return Finding(FindingKind.CRASH, f"{operation}: {type(why).__name__}: {said(why)}", at, expected="a return",
                    actual=type(why).__name__)

@@ -20,7 +20,7 @@ from hartwell.lab.errors import SpecError
 
 from . import catalogue
 from .guest import GuestSubject
-from .python import Factory, PythonSubject
+from .python import Factory, PythonSubject, said
 from .setting import Setting
 from .subject import Subject, SubjectKind
 
@@ -68,8 +68,11 @@ def load_class(spec: str) -> Factory:
     """The class or function that `spec` (FILE.py:Class, module:Class) names. SpecError."""
     where, _, attribute = spec.rpartition(":")
     found: object = _module(where, spec)
-    for part in attribute.split("."):
-        found = getattr(found, part, None)
+    try:
+        for part in attribute.split("."):
+            found = getattr(found, part, None)
+    except Exception as why:  # a module or class with a __getattr__ of its own
+        raise SpecError(f"{spec}: {attribute} cannot be had: {type(why).__name__}: {said(why)}") from why
     if not callable(found):
         raise SpecError(f"{spec}: {where} has no class or function {attribute}")
     return found
@@ -90,17 +93,23 @@ def _module(where: str, spec: str) -> ModuleType:
         sys.modules[name] = module  # dataclasses look their module up there
         made.loader.exec_module(module)
         return module
-    except SpecError:
+    except (SpecError, KeyboardInterrupt):
         raise
-    except Exception as why:
-        raise SpecError(f"{spec}: cannot be imported: {type(why).__name__}: {why}") from why
+    except BaseException as why:  # a module may even call sys.exit
+        raise SpecError(f"{spec}: cannot be imported: {type(why).__name__}: {said(why)}") from why
 
 
 def kind_of(factory: Factory, spec: str) -> SubjectKind:
     """Whether a class is a frame or a heap allocator: by what it has."""
-    if all(hasattr(factory, name) for name in ("alloc", "dealloc", "add_free_memory")):
-        return SubjectKind.FRAME
-    if all(hasattr(factory, name) for name in ("alloc", "dealloc", "slot_map")):
-        return SubjectKind.HEAP
+    def has(*names: str) -> bool:
+        return all(callable(getattr(factory, name, None)) for name in names)
+
+    try:
+        if has("alloc", "dealloc", "add_free_memory"):
+            return SubjectKind.FRAME
+        if has("alloc", "dealloc", "slot_map"):
+            return SubjectKind.HEAP
+    except Exception as why:  # a class with a __getattr__ of its own
+        raise SpecError(f"{spec}: its methods cannot be had: {type(why).__name__}: {said(why)}") from why
     raise SpecError(f"{spec}: is no allocator: expected methods alloc, dealloc and add_free_memory (frames) or "
                     "slot_map (heap)")

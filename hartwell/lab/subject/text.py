@@ -61,6 +61,8 @@ def driver_elf() -> bytes:
 
 def read_text(data: bytes, name: str, where: range) -> Image:
     """The ELF in `data`, whose segments must lie in `where`. SpecError, with what was found and expected."""
+    if not data.startswith(b"\x7fELF"):  # else `load_image` would take it for a flat binary
+        raise SpecError(f"{name}: is no ELF file: begins with {data[:4].hex(' ') or 'nothing'}; expected 7f 45 4c 46")
     try:
         image = load_image(data, name, where.start & 0xFFFF_FFFF)
     except ImageError as why:

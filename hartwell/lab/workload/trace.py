@@ -19,7 +19,6 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -28,6 +27,7 @@ from emulator.errors import EmulatorError
 from emulator.loader import read_file
 from hartwell.lab.operation import OPERATION, Kind, Operations
 from hartwell.lab.subject.subject import SubjectKind
+from hartwell.lab.writing import write_text
 
 from .errors import TraceError, WorkloadError
 from .workload import HANDLES, Demand, Workload
@@ -76,8 +76,8 @@ class Trace:
         return f"{body}sha256 {hashlib.sha256(body.encode()).hexdigest()}\n"
 
     def save(self, path: str) -> None:
-        """Write it to a file. OSError."""
-        Path(path).write_text(self.text(), encoding="utf-8")
+        """Write it to a file. OutputError."""
+        write_text(path, self.text(), "trace")
 
     def workload(self, name: str) -> Workload:
         """The trace as a workload: repeated from a clean start as often as the count asks for, whatever the seed."""

@@ -24,6 +24,8 @@ from .errors import WorkloadError
 
 HANDLES: Final = 1 << 16
 """Handles that a workload uses, at most: those that the lab's driver has."""
+MOST: Final = 50_000_000
+"""Operations of a program, at most: with their results they take 4 GB of the host's memory."""
 LOAD: Final = 0.6
 """The share of the memory that is live at a time, at most: an allocator that rounds sizes up still has room."""
 
@@ -76,11 +78,14 @@ class Workload:
         """`count` operations for an allocator of `kind` with `memory` bytes, the same for the same seed.
 
         At most the share `load` of the memory is live at a time, and at most HANDLES handles are used. WorkloadError
-        for a kind that it is not for, a negative count or seed, and a memory or load that leaves room for no block.
+        for a kind that it is not for, more than MOST operations, a negative count or seed, and a memory or load that
+        leaves room for no block.
         """
         if kind not in self.kinds:
             raise WorkloadError(f"the workload {self.name} is for {' and '.join(each.value for each in self.kinds)} "
                                 f"allocators, not for a {kind.value}")
+        if count > MOST:
+            raise WorkloadError(f"{count:,} operations: expected at most {MOST:,}")
         if count < 0 or seed < 0:
             raise WorkloadError(f"{count} operations, seed {seed}: expected no negative number")
         live = int(memory * load)

@@ -36,7 +36,8 @@ def test_all_workloads() -> None:
 
 
 @pytest.mark.parametrize("text, said", [
-    ("", "allocators: is missing"),
+    ("", "is empty"),
+    ("seeds = 2", "allocators: is missing"),
     ("allocators = []", "allocators: expected at least one"),
     ('allocators = ["buddy"]\nworkload = "random"', "workload: is no entry of a plan; expected one of allocators, "),
     ('allocators = ["buddy"]\nseeds = -1', "seeds: -1: expected how many"),

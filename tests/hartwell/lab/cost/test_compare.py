@@ -109,7 +109,7 @@ def test_what_cannot_be_compared_is_refused(document: Document) -> None:
 @pytest.mark.parametrize(("text", "expected"), [
     ("", "is empty"), ("{", "no JSON"), ("[1]", "no report of costs"),
     ('{"format": "hartwell-lab-cost", "version": 7}', "version 7, expected 1"),
-    ('{"format": "hartwell-lab-cost", "version": 1, "subject": 3}', "subject is 3, expected a value of type str")])
+    ('{"format": "hartwell-lab-cost", "version": 1, "subject": 3}', "subject is 3, expected a text")])
 def test_files_that_hold_no_report(tmp_path: Path, text: str, expected: str) -> None:
     path = tmp_path / "report.json"
     path.write_text(text)

@@ -26,7 +26,7 @@ class Bus:
     def __init__(self, ram: Ram, devices: Sequence[Device], engine: Engine) -> None:
         self.ram = ram
         self.devices = tuple(devices)
-        self._engine = engine
+        self._code = engine.memory
 
     def memory(self, address: int, size: int) -> npt.NDArray[np.uint8]:
         """`size` bytes of RAM or ROM at `address`, as a writable view of guest memory.
@@ -52,13 +52,13 @@ class Bus:
         """Make the harts see instructions that the host changed in `size` bytes at `address`."""
         offset = self.ram.offset(address, size)
         if offset is not None and size:
-            self._engine.discard_code(offset, size)
+            self._code.discard_code(offset, size)
 
     def written(self, address: int, size: int) -> None:
         """The same, for whoever writes all kinds of bytes often: it costs little where no instructions were."""
         offset = self.ram.offset(address, size)
         if offset is not None and size:
-            self._engine.discard_written(offset, size)
+            self._code.discard_written(offset, size)
 
     def load(self, address: int, size: int) -> int:
         """An access of 1, 2, 4 or 8 bytes as a hart would make it, unsigned; devices see it too."""

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .engine import guard as native
+from .engine.points import set_guard
 from .errors import EngineError
 from .stop import Guarded, Wrong
 
@@ -97,13 +98,13 @@ class Guard:
         if self.machine.guard is not None:
             raise EngineError("the machine has a guard already: expected one at a time")
         self.machine.guard = self
-        self.machine.engine.set_guard(int(self._words.ctypes.data))
+        set_guard(self.machine.engine, int(self._words.ctypes.data))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         self.machine.guard = None
-        self.machine.engine.set_guard(0)
+        set_guard(self.machine.engine, 0)
 
     def clear(self) -> None:
         """Nothing is handed out, and nothing ever was."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from .csrs import NUMBERS
 from .engine import abi, layout
+from .engine.csraccess import access_csr
 from .engine.riscv import PRV_M, PRV_S, PRV_U
 from .errors import BusError, RegisterError
 from .pagewalk import translate
@@ -115,14 +116,14 @@ class Hart:
 
     def read_csr(self, csr: str | int) -> int:
         """A CSR by name or number, as M-mode code would read it; RegisterError if there is none."""
-        value = self._engine.access_csr(self.id, _number(csr))
+        value = access_csr(self._engine, self.id, _number(csr))
         if value is None:
             raise RegisterError(f"hart {self.id} has no CSR {csr if isinstance(csr, str) else hex(csr)}")
         return value
 
     def write_csr(self, csr: str | int, value: int) -> None:
         """Write a CSR as M-mode code would: fields that do not exist keep their values."""
-        if self._engine.access_csr(self.id, _number(csr), value, (1 << 64) - 1) is None:
+        if access_csr(self._engine, self.id, _number(csr), value, (1 << 64) - 1) is None:
             raise RegisterError(f"CSR {csr if isinstance(csr, str) else hex(csr)} does not exist or is read-only")
 
     def translate(self, address: int, privilege: int | None = None) -> int | None:

@@ -24,7 +24,7 @@ from .devices import NATIVE
 from .devices.device import Device
 from .devices.plic import Plic
 from .devices.uart16550 import Uart16550
-from .engine import layout
+from .engine import layout, points
 from .engine.engine import Engine
 from .engine.watch import LOADS, STORES
 from .errors import BoardError
@@ -284,7 +284,7 @@ class Machine:
 
         Memory is not touched. A run that starts at a breakpoint passes it. At most 256.
         """
-        self.engine.set_breakpoints(addresses)
+        points.set_breakpoints(self.engine, addresses)
 
     def set_watchpoints(self, watches: Collection[Watch]) -> None:
         """Stop behind accesses of the harts to these addresses (replaces those set before). At most 32.
@@ -292,7 +292,7 @@ class Machine:
         Costs nothing but at accesses to the pages that they are in. With a timing model, the cycles from a hit on
         are not exact.
         """
-        self.engine.set_watchpoints([
+        points.set_watchpoints(self.engine, [
             (watch.first, watch.last, watch.loads * LOADS | watch.stores * STORES, watch.virtual) for watch in watches])
         self._loop.watches = tuple(watches)
 

@@ -165,7 +165,7 @@ def put_back(machine: Machine, snapshot: Snapshot, tell: Callable[[], None]) -> 
             raise
         raise SnapshotError(f"device {name} cannot be what it was: {type(why).__name__}: {why}") from why
     tell()
-    machine.engine.discard_pages(changed)
+    machine.engine.memory.discard_pages(changed)
     enginestate.load(machine.engine, snapshot.engine)
 
 

@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import NamedTuple, Self, TYPE_CHECKING
 
 from .engine import abi, layout
-from .engine.engine import HartsState
+from .engine.alone import Alone, HartsState
 from .engine.watch import LOADS
 from .stop import Stop, Watch, Watchdog
 
@@ -62,6 +62,7 @@ class Solo:
 
     def __init__(self, machine: Machine, loop: RunLoop, watches: Collection[Watch]) -> None:
         self._machine, self._loop, self._engine = machine, loop, machine.engine
+        self._alone = Alone(machine.engine)
         self._before = loop.watches
         machine.set_watchpoints(watches)
         self._engine.set_word(layout.M_POINTS, layout.POINTS_BEFORE)
@@ -88,9 +89,9 @@ class Solo:
         """
         engine, left = self._engine, max_insns
         while True:
-            reason = engine.run_alone(hart, left, passing)
+            reason = self._alone.run(hart, left, passing)
             if reason == layout.STOP_WATCH:
-                pc, address, size, kind = engine.watch_hit
+                pc, address, size, kind = self._alone.watch_hit
                 return Before(pc, address, size, kind != LOADS)
             self._machine.drain_console()
             stop = self._loop.meaning(reason, None)
@@ -121,11 +122,11 @@ class Solo:
 
     def save(self) -> HartsState:
         """What all harts are now, to be put back into this machine. Microseconds; memory and devices are not in it."""
-        return self._engine.save_harts()
+        return self._alone.save()
 
     def load(self, state: HartsState) -> None:
         """Make the harts what they were. What they translate by must be as it was then."""
-        self._engine.load_harts(state)
+        self._alone.load(state)
 
 
 def _protection(hart: Hart) -> tuple[int, ...]:

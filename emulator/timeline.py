@@ -153,12 +153,12 @@ class Timeline:
         self._clocks = [hart.cycles for hart in machine.harts]
         self._retired = [hart.instructions for hart in machine.harts]
         self._lowest = min(self._levels)
-        machine.engine.set_trace(KINDS, pauses)
+        machine.engine.trace.record(KINDS, pauses)
         machine.tracers.append(self)
 
     def drain(self) -> None:
         """Take what was recorded; the machine calls it whenever it stops for a moment."""
-        rows = self._machine.engine.take_trace()
+        rows = self._machine.engine.trace.take()
         if not len(rows):
             return
         kinds = rows[:, 0] & 0xFF
@@ -199,7 +199,7 @@ class Timeline:
             self.buckets.add(hart.id, np.array([self._clocks[hart.id], hart.cycles]), last,
                              np.array([self._levels[hart.id], WAITING]))
         self._end_line()
-        self._machine.engine.set_trace(0)
+        self._machine.engine.trace.record(0)
         self._machine.tracers.remove(self)
 
     # --- columns ---------------------------------------------------------------------------------------------

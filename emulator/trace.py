@@ -59,12 +59,12 @@ class Tracer:
         self._format: dict[int, Callable[[int, int, int, int, int], str]] = {
             TRACE_INSN: self._insn, TRACE_TRAP: self._trap, TRACE_MMIO: self._mmio, TRACE_CSR: self._csr,
             TRACE_XRET: self._xret}
-        machine.engine.set_trace(sum(_BITS[kind] for kind in kinds))
+        machine.engine.trace.record(sum(_BITS[kind] for kind in kinds))
         machine.tracers.append(self)
 
     def drain(self) -> None:
         """Emit what was recorded; the machine calls it whenever it stops for a moment."""
-        for row in self._machine.engine.take_trace().tolist():
+        for row in self._machine.engine.trace.take().tolist():
             head, pc = row[0], row[1] & MASK
             if self._where is not None and not self._where.contains(pc):
                 continue
@@ -74,7 +74,7 @@ class Tracer:
     def close(self) -> None:
         """Emit what is left, and end the trace."""
         self.drain()
-        self._machine.engine.set_trace(0)
+        self._machine.engine.trace.record(0)
         self._machine.tracers.remove(self)
 
     def _insn(self, pc: int, bits: int, _b: int, _c: int, _d: int) -> str:

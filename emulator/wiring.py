@@ -22,16 +22,17 @@ if TYPE_CHECKING:
 def wire(machine: Machine) -> None:
     """Map RAM and ROM, set the board's constants, attach the devices. BoardError for devices that cannot be there."""
     engine, board, ram = machine.engine, machine.board, machine.ram
+    memory = engine.memory
     for part, offset in ram.regions():
-        engine.add_memory(part.base, part.size, ram.host + offset)
-    engine.add_sink(SINK_BASE, ram.host + ram.sink_offset)
+        memory.add_bank(part.base, part.size, ram.host + offset)
+    memory.add_sink(SINK_BASE, ram.host + ram.sink_offset)
     engine.set_word(layout.M_ROM_BASE, board.rom.base)
     engine.set_word(layout.M_ROM_SIZE, board.rom.size)
     engine.set_word(layout.M_QUANTUM, board.quantum)
     engine.set_word(layout.M_WIDEST, SATP_MODES[board.mmu])
     engine.set_word(layout.M_CYCLES_PER_TICK, board.clock_hz // board.timebase_hz)
     engine.set_word(layout.M_EVENTS_SUPPORTED, event_mask(UNTIMED_EVENTS))
-    engine.seal_memory()
+    memory.seal()
     taken: list[tuple[Range, str]] = [(part, "memory") for part, _ in ram.regions()]
     for device in machine.devices:
         registers = _registers(device)
@@ -41,10 +42,10 @@ def wire(machine: Machine) -> None:
         taken.append((registers, device.name))
         device.attach(machine)
         if isinstance(device, NativeDevice):
-            engine.add_native_device(device.base, device.size, type(device).native_read, type(device).native_write,
+            memory.add_native_device(device.base, device.size, type(device).native_read, type(device).native_write,
                                      device.address)
         else:
-            engine.add_python_device(device.base, device.size, _guarded_read(machine, device),
+            memory.add_python_device(device.base, device.size, _guarded_read(machine, device),
                                      _guarded_write(machine, device))
 
 

@@ -14,7 +14,7 @@ abandoned has been fetched to its end already. (A debugger that knows the way co
 without watchpoints; see `emulator.debug`.)
 
 One hart by itself can be stopped before the access instead (POINTS_BEFORE, `emulator.solo`): nothing is then
-remembered, and the instruction is let pass when that hart goes on (`Engine.run_alone`).
+remembered, and the instruction is let pass when that hart goes on (`alone.Alone.run`).
 
 An address is physical or virtual; a virtual one is watched in all address spaces. Fetches are not watched.
 """

@@ -69,14 +69,14 @@ def test_instructions_by_privilege_are_those_that_an_instruction_trace_counts() 
 
     class Count:
         def drain(self) -> None:
-            rows = made.engine.take_trace()
+            rows = made.engine.trace.take()
             kinds, harts, privs = rows[:, 0] & 0xFF, rows[:, 0] >> 8 & 0xFF, rows[:, 0] >> 16
             insns = kinds == TRACE_INSN
             np.add.at(counts, (harts[insns], privs[insns]), 1)
             unretired = (kinds == TRACE_TRAP) & (rows[:, 2] >= 0) & ~np.isin(rows[:, 2], (3, 8, 9, 11))
             np.subtract.at(counts, (harts[unretired], privs[unretired]), 1)
 
-    made.engine.set_trace(TRACE_INSN | TRACE_TRAP)
+    made.engine.trace.record(TRACE_INSN | TRACE_TRAP)
     made.tracers.append(Count())
     made.run(max_insns=20_000_000)
     assert observed(image("smp-pingpong").boot(2)).totals.instructions.tolist() == counts.tolist()

@@ -49,12 +49,12 @@ def events(made: Machine, kinds: int, limit: int = 1_000_000) -> list[Row]:
 
     class Drain:
         def drain(self) -> None:
-            rows.extend(made.engine.take_trace().astype("uint64").tolist())
+            rows.extend(made.engine.trace.take().astype("uint64").tolist())
 
-    made.engine.set_trace(kinds)
+    made.engine.trace.record(kinds)
     made.tracers.append(Drain())
     made.run(max_insns=limit)
-    made.engine.set_trace(0)
+    made.engine.trace.record(0)
     return rows
 
 
@@ -145,17 +145,17 @@ def test_stepping_and_breakpoints_find_the_same_returns() -> None:
     whole = events(machine(LEVELS + END), TRACE_XRET | TRACE_TRAP)
     made = machine(LEVELS + END)
     rows: list[Row] = []
-    made.engine.set_trace(TRACE_XRET | TRACE_TRAP)
+    made.engine.trace.record(TRACE_XRET | TRACE_TRAP)
     for _ in range(30):
         made.step()
-        rows += made.engine.take_trace().astype("uint64").tolist()
+        rows += made.engine.trace.take().astype("uint64").tolist()
     assert rows == whole
     made.reset()
     made.set_breakpoints([row[1] for row in whole] + [row[3] for row in whole])
     rows, stops = [], 0
     while isinstance(made.run(max_insns=1000), Breakpoint):
         stops += 1
-    assert made.engine.take_trace().astype("uint64").tolist() == whole and stops >= 3
+    assert made.engine.trace.take().astype("uint64").tolist() == whole and stops >= 3
 
 
 @pytest.mark.parametrize("profile", [None, "rocket"])
@@ -170,7 +170,7 @@ def test_recording_changes_nothing_that_happens(profile: str | None) -> None:
 def test_without_a_trace_blocks_that_end_with_a_return_run_on_the_fast_path() -> None:
     def flagged(kinds: int) -> int:
         made = machine(LEVELS + END)
-        made.engine.set_trace(kinds)
+        made.engine.trace.record(kinds)
         made.run(max_insns=1000)
         records = made.engine._records.reshape(-1, layout.R_SIZE // 8)
         return int((records[:, layout.R_FLAGS >> 3] & layout.RECORD_XRET != 0).sum())
@@ -237,10 +237,10 @@ def test_the_machine_pauses_right_behind_landmarks() -> None:
 
     class Look:
         def drain(self) -> None:
-            made.engine.take_trace()
+            made.engine.trace.take()
             seen.append((made.harts[0].priv, made.harts[0].pc))
 
-    made.engine.set_trace(TRACE_XRET | TRACE_TRAP, 10)
+    made.engine.trace.record(TRACE_XRET | TRACE_TRAP, 10)
     made.tracers.append(Look())
     made.run(max_insns=1000)
     by_name = [(level, at) for level, at in seen if level != 3]

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from kernel.boot.early_info import EarlyInfo
     from kernel.cost import Meter
     from kernel.cpu.sbi import Sbi
-    from kernel.cpu.service import Entry, Service
+    from kernel.cpu.entry import Entry
+    from kernel.cpu.service import Service
     from kernel.cpu.smp import Smp
     from kernel.cpu.tlb import Tlb
     from kernel.mm.context import Mm

@@ -22,25 +22,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from emulator import Deadlock, Exited, Hart, HostCall, Interrupted, Machine, ResetRequested, Stop, TrapLoop, Watchdog
+from emulator import Hart, HostCall, Machine, Stop, Watchdog
 from kernel.errors import BootError, CorruptionError
-from kernel.mm.paging import MODES, PagingMode
 from kernel.mm.port import MemoryPort
 from kernel.text.image import KERNEL_CODE_BASE, KernelHeader, to_virtual
 
-from .abi import SSTATUS_SIE, SSTATUS_SPIE, SSTATUS_SPP, Command, HostCallNumber, TrapFrame
-from .errors import CpuDeadlock, CpuError, CpuHung, CpuNotReady, CpuStopped, CpuTrapLoop, GuestExited, GuestReset
+from .abi import SSTATUS_SPP, Command, HostCallNumber, TrapFrame
+from .astray import failure, refuse
+from .entry import START_BUDGET, Entry, paging_of, reach
+from .errors import CpuNotReady, CpuStopped
 from .trap import TrapHandlers
 
 BUDGET: Final = 10_000_000
 """Instructions, of all harts, that a command may take."""
-START_BUDGET: Final = 500_000_000
-"""Instructions that the firmware may take to get to the kernel; OpenSBI needs some 30 million."""
 ARGUMENTS: Final = ("a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7")
-ILLEGAL_INSTRUCTION: Final = 2
 SERVICE: Final = HostCallNumber.SERVICE.instruction
 TRAP: Final = HostCallNumber.TRAP.instruction
-ENTRY: Final = HostCallNumber.ENTRY.instruction
 
 
 class Cpus(Protocol):
@@ -48,18 +45,6 @@ class Cpus(Protocol):
 
     def call(self, cpu: int, command: Command, *args: int) -> tuple[int, int]:
         """The results of `command` on `cpu`."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """How the firmware entered the kernel: on which hart, with which device tree (physical address).
-
-    `paging` is the mode that the text has then switched on.
-    """
-
-    hart: int
-    device_tree: int
-    paging: PagingMode
 
 
 class Job:
@@ -170,23 +155,10 @@ class Service:
         """
         for about_the_last_start in (self.jobs, self._users, self._asleep, self._held, self._trapping):
             about_the_last_start.clear()
-        stop = self.machine.run(max_insns=budget)
-        if not isinstance(stop, HostCall) or stop.instruction != ENTRY:
-            raise BootError(f"the kernel was not entered: {stop}")
-        hart = self.machine.harts[stop.hart]
-        if hart.pc != self.header.entry_call or hart.priv != 1:
-            raise BootError(f"the kernel was entered at {hart.pc:#x} with privilege {hart.priv}, "
-                            f"expected {self.header.entry_call:#x} in S-mode")
-        # The text keeps both for us: its first instructions changed neither a0 nor a1.
-        number, device_tree = hart.read("a0"), hart.read("a1")
-        hart.write("a0", mode or 0)
-        hart.pc += 4
+        hart, number, device_tree = reach(self.machine, self.header, budget)
+        hart.answer({"a0": mode or 0})
         self.wait(0)
-        satp = hart.read_csr("satp")
-        for paging in MODES.values():
-            if satp >> 60 == paging.satp_mode:
-                return Entry(number, device_tree, paging)
-        raise BootError(f"the kernel's text has set satp to {satp:#x}, a mode that the kernel does not know")
+        return Entry(number, device_tree, paging_of(hart.read_csr("satp")))
 
     # --- commands ----------------------------------------------------------------------------------------
 
@@ -252,7 +224,7 @@ class Service:
                     return self._got(cpu, where, self.frame(cpu, where))
             stop = self.machine.run(max_insns=now) if now > 0 else Watchdog("instructions", left, self.hart(cpus[0]).pc)
             if not isinstance(stop, HostCall):
-                raise self._failure(stop, self.hart(cpus[0]), left)
+                raise self._failed(stop, self.hart(cpus[0]), left)
             caller, where, frame = self._arrived(stop)
             if frame is not None and caller in self._users and caller in cpus:
                 return self._got(caller, where, frame)
@@ -326,7 +298,7 @@ class Service:
         began = self.machine.instructions
         while True:
             if not isinstance(stop, HostCall):
-                raise self._failure(stop, hart, budget)
+                raise self._failed(stop, hart, budget)
             caller, _, _ = self._arrived(stop)
             if caller == cpu and cpu not in self._users:
                 return hart.read("a0"), hart.read("a1")
@@ -348,7 +320,7 @@ class Service:
         hart = self.machine.harts[stop.hart]
         pc, instruction = hart.pc, stop.instruction
         if not (pc == self._service_pc and instruction == SERVICE or pc == self._trap_pc and instruction == TRAP):
-            self._refuse(hart, instruction)
+            refuse(hart, instruction)
             return -1, 0, None
         cpu = self.cpu_of(hart.id)
         if pc == self._trap_pc:
@@ -412,33 +384,7 @@ class Service:
         self._asleep.add(cpu)
         self._give(hart, Command.IDLE, (wake,))
 
-    def _refuse(self, hart: Hart, instruction: int) -> None:
-        """A custom-0 instruction that is not the kernel's: an illegal instruction (privileged specification 4.1)."""
-        status, privilege = hart.read_csr("sstatus"), hart.priv
-        if privilege > 1 or instruction == ENTRY and privilege == 1:
-            raise CpuStopped(f"host call {instruction:#x} with privilege {privilege}", hart.id, hart.pc)
-        stacked = status & ~(SSTATUS_SIE | SSTATUS_SPIE | SSTATUS_SPP)
-        stacked |= (SSTATUS_SPIE if status & SSTATUS_SIE else 0) | (SSTATUS_SPP if privilege else 0)
-        for name, value in (("sepc", hart.pc), ("scause", ILLEGAL_INSTRUCTION), ("stval", instruction),
-                            ("sstatus", stacked), ("priv", 1)):
-            hart.write(name, value)
-        hart.pc = hart.read_csr("stvec") & ~3
-
-    def _failure(self, stop: Stop, hart: Hart, budget: int) -> BaseException:
+    def _failed(self, stop: Stop, hart: Hart, budget: int) -> BaseException:
         """What the machine's stop means to whoever waits for `hart`."""
-        if isinstance(stop, Interrupted):
-            return KeyboardInterrupt()
-        if isinstance(stop, TrapLoop):
-            hart = self.machine.harts[stop.hart]
-        kind: type[CpuError] = _FAILURES.get(type(stop), CpuStopped)
-        if kind is CpuHung:
-            busy = [self.hart(cpu) for cpu, job in self.jobs.items() if job.begun]
-            if hart.waiting and busy:
-                hart = busy[0]
-            return CpuHung(f"no answer within {budget} instructions", hart.id, hart.pc, stop)
-        return kind(str(stop), hart.id, hart.pc, stop)
-
-
-_FAILURES: Final[dict[type[Stop], type[CpuError]]] = {
-    Watchdog: CpuHung, TrapLoop: CpuTrapLoop, Deadlock: CpuDeadlock, Exited: GuestExited, ResetRequested: GuestReset,
-}
+        busy = [self.hart(cpu) for cpu, job in self.jobs.items() if job.begun]
+        return failure(self.machine, stop, hart, busy, budget)

@@ -6,7 +6,8 @@ from typing import Any
 
 from emulator import Board, Machine
 from kernel.cpu.probe import Probe
-from kernel.cpu.service import Entry, Service
+from kernel.cpu.entry import Entry
+from kernel.cpu.service import Service
 from kernel.cpu.smp import Smp
 from kernel.cpu.tlb import Tlb
 from kernel.mm.paging import PAGE_SIZE, SV48, PagingMode

@@ -7,29 +7,28 @@ An access is one instruction: a load, a store, an AMO, LR or SC. Between two, a 
 harts are *sequentially consistent*: what RISC-V's weak memory order permits beyond that is not tried. A store by one
 CPU ends the reservations that others have on the word, as the architecture says (unprivileged specification, A).
 
-What an execution changes is written down, and undone when the search goes back.
+What an execution changes is written down (`window`), and undone when the search goes back.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from emulator import HostCall, Stop, Watchdog
+from emulator import HostCall, Stop
 from emulator.solo import Before, HartsState
 from emulator.stop import Watch
-from hartwell.debug.programs import Programs
 from hartwell.lab.errors import LabError
 from hartwell.lab.finding import Finding, FindingKind
-from hartwell.lab.subject.guest import PANIC
 from kernel.cpu.abi import Command
-from kernel.cpu.trap import cause_name
 from kernel.text.image import to_virtual
 
+from .code import ATOMIC_OPCODE, SC, Code
 from .spinning import Quiet, State
+from .stacks import Stacks
 from .system import Access, AccessKind, Place, granules
+from .window import Window, Windows
 from .work import Failed, Touch, Work
 
 if TYPE_CHECKING:
@@ -41,34 +40,13 @@ BUDGET: Final = 200_000
 """Instructions that a call may take between two accesses."""
 SMALL: Final = 4096
 """Bytes of memory that threads share, up to which the ends of executions are remembered: the same is judged once."""
-ATOMIC_OPCODE: Final = 0x2F
-LR, SC = 2, 3
-"""funct5 of these (unprivileged specification, table 37)."""
-LONGEST_PANIC: Final = 200
-
-
-@dataclass(frozen=True)
-class Window:
-    """Memory that threads share: `size` bytes at the `virtual` address, which is `physical`."""
-
-    virtual: int
-    size: int
-    physical: int
-
-
-class _Log(NamedTuple):
-    """What was at an offset of a window before."""
-
-    window: int
-    offset: int
-    before: bytes
 
 
 class _Saved(NamedTuple):
     """A place in an execution."""
 
     harts: HartsState
-    log: int
+    mark: int
     threads: tuple[_Thread, ...]
     stacks: tuple[bytes, ...]
     work: object
@@ -109,28 +87,22 @@ class Harts:
     def __init__(self, kernel: Kernel, text: Text, windows: Sequence[Window], work: Work, threads: int) -> None:
         self._machine: Machine = kernel.machine
         self.threads = threads
-        self.kernel, self._text, self._windows, self._work = kernel, text, tuple(windows), work
+        self.kernel, self._work = kernel, work
         service = kernel.service
         self._harts = tuple(service.hart(cpu) for cpu in range(threads))
-        self._tops = tuple(service.header.stack_tops[:threads])
-        self._virtual_tops = tuple(to_virtual(top) for top in self._tops)
-        self._returns, self._traps = (to_virtual(at) for at in (service.header.service_call, service.header.trap_call))
+        self._stacks = Stacks(self._machine, service.header.stack_tops[:threads])
+        self._returns = to_virtual(service.header.service_call)
         self._tp = kernel.mm.cpu_locals.count << 32
         for cpu in (*range(1, threads), 0):  # afterwards all are in the kernel's text, in S-mode
             if not service.ready(cpu):
                 kernel.smp.summon(cpu)
             service.call(cpu, Command.NOP)
-        bus = self._machine.bus
-        self._memory = tuple(bus.memory(window.physical, window.size).data for window in windows)
-        low, high = min(self._tops) - (1 << 16), max(self._tops)
-        self._stack_low, self._stack = low, bus.memory(low, high - low).data
-        self._small = sum(window.size for window in windows) <= SMALL
+        self.windows = Windows(self._machine, windows)
+        self.code = Code(kernel, text, self.windows, to_virtual(service.header.trap_call))
+        self._small = self.windows.size <= SMALL
         self._known: dict[object, Finding | None] = {}
         """What was wrong, by memory and what the work knows at the end: of little memory only."""
-        self._codes: dict[int, int] = {}
-        self._programs = Programs([text.image])
         self._state: list[_Thread] = []
-        self._log: list[_Log] = []
         self._failed: Finding | None = None
         self._ended: Finding | None = None
         self._judged = False
@@ -153,7 +125,7 @@ class Harts:
         self._state = [_Thread() for _ in range(self.threads)]
         for thread in range(self.threads):
             self._go_on(thread, None)
-        self._log.clear()
+        self.windows.forget()
         self._first = self._save()
 
     def ready(self) -> list[int]:
@@ -182,8 +154,8 @@ class Harts:
             raise LabError(f"CPU {thread} does not go on as it did before: the guest code has written over what is not "
                            "its own, and cannot be searched for races before that is mended (hartwell lab search)")
         address, size = before.address, before.size
-        window, offset = self._find(address, size)
-        memory = self._memory[window]
+        window, offset = self.windows.find(address, size)
+        memory = self.windows.memory[window]
         was = bytes(memory[offset:offset + size])
         state.before = None
         hart = self._harts[thread].id
@@ -193,12 +165,12 @@ class Harts:
             now = memory[offset:offset + size]
             if now != was:
                 changed = True
-                self._log.append(_Log(window, offset, was))
-            code = self._code(before.pc)
+                self.windows.changed(window, offset, was)
+            code = self.code.instruction(before.pc)
             kind = AccessKind.ATOMIC if code & 0x7F == ATOMIC_OPCODE else AccessKind.STORE
             if kind is AccessKind.STORE or code >> 27 != SC or changed or self._succeeded(hart, code):
                 changed |= self._end_reservations(thread, address, size)
-        elif self._code(before.pc) & 0x7F == ATOMIC_OPCODE:
+        elif self.code.instruction(before.pc) & 0x7F == ATOMIC_OPCODE:
             kind = AccessKind.ATOMIC
         access = Access(thread, before.pc, address, size, kind, changed)
         if changed:
@@ -213,15 +185,15 @@ class Harts:
 
     def _touch(self, thread: int, touch: Touch) -> Access:
         """The host accesses memory as a thread."""
-        window, offset = self._find(touch.address, 8)
-        memory = self._memory[window]
+        window, offset = self.windows.find(touch.address, 8)
+        memory = self.windows.memory[window]
         was = bytes(memory[offset:offset + 8])
         kind, changed = AccessKind.LOAD, False
         if touch.value is not None:
             kind, now = AccessKind.STORE, touch.value.to_bytes(8, "little")
             changed = now != was
             if changed:
-                self._log.append(_Log(window, offset, was))
+                self.windows.changed(window, offset, was)
                 memory[offset:offset + 8] = now
             changed |= self._end_reservations(thread, touch.address, 8)
             if changed:
@@ -258,11 +230,11 @@ class Harts:
         if type(stop) is HostCall and hart.pc == self._returns:
             self._go_on(thread, hart.read("a0"))
         else:
-            self._failed = self._failure(thread, stop)
+            self._failed = self._stopped(thread, stop)
 
     def _prepare(self, thread: int, function: int, arguments: Sequence[int]) -> None:
         hart = self._harts[thread]
-        for name, value in (("pc", function), ("ra", self._returns), ("sp", to_virtual(self._tops[thread])),
+        for name, value in (("pc", function), ("ra", self._returns), ("sp", self._stacks.tops[thread]),
                             ("tp", self._tp | thread), *((f"a{n}", value) for n, value in enumerate(arguments))):
             hart.write(name, value)
 
@@ -274,7 +246,11 @@ class Harts:
             stop = self._solo.run(hart.id, False, BUDGET)
         if type(stop) is HostCall and hart.pc == self._returns:
             return hart.read("a0")
-        raise Failed(self._failure(0, stop))
+        raise Failed(self._stopped(0, stop))
+
+    def _stopped(self, thread: int, stop: Before | Stop) -> Finding:
+        doing = self._state[thread].doing if self._state else ""
+        return self.code.failure(thread, self._harts[thread], doing, stop, BUDGET)
 
     # --- who waits for whom -------------------------------------------------------------------------------------
 
@@ -307,13 +283,7 @@ class Harts:
         return self._solo.registers(hart.id), self._stack_of(thread)
 
     def _stack_of(self, thread: int) -> bytes:
-        top = self._tops[thread]
-        size = self._virtual_tops[thread] - self._solo.stack_pointer(self._harts[thread].id)
-        if size <= 0:
-            return b""
-        size = min(size, top - self._stack_low)
-        end = top - self._stack_low
-        return bytes(self._stack[end - size:end])
+        return self._stacks.contents(thread, self._solo.stack_pointer(self._harts[thread].id))
 
     # --- going back ---------------------------------------------------------------------------------------------
 
@@ -324,19 +294,15 @@ class Harts:
     def _save(self) -> _Saved:
         threads = tuple(thread.copy() for thread in self._state)
         stacks = tuple(self._stack_of(thread) for thread in range(self.threads))
-        return _Saved(self._solo.save(), len(self._log), threads, stacks, self._work.save(), self._failed)
+        return _Saved(self._solo.save(), self.windows.mark, threads, stacks, self._work.save(), self._failed)
 
     def load(self, saved: object) -> None:
         """See System."""
         assert isinstance(saved, _Saved)
-        while len(self._log) > saved.log:
-            window, offset, before = self._log.pop()
-            self._memory[window][offset:offset + len(before)] = before
+        self.windows.undo(saved.mark)
         self._solo.load(saved.harts)
-        for top, stack in zip(self._tops, saved.stacks, strict=True):
-            if stack:
-                end = top - self._stack_low
-                self._stack[end - len(stack):end] = stack
+        for thread, stack in enumerate(saved.stacks):
+            self._stacks.fill(thread, stack)
         self._state = [thread.copy() for thread in saved.threads]
         self._work.load(saved.work)
         self._failed, self._judged = saved.failed, False
@@ -365,7 +331,7 @@ class Harts:
             waits = "all wait for each other" if len(stuck) > 1 else "nobody is left who could end its wait"
             return Finding(FindingKind.DEADLOCK, f"{waits}: {where}", expected="an end", actual=where,
                            details={"cpus": stuck})
-        memory, work = tuple(bytes(view) for view in self._memory), self._work.save()
+        memory, work = self.windows.contents(), self._work.save()
         key = (memory, work) if self._small else None
         if key in self._known:
             return self._known[key]
@@ -377,8 +343,7 @@ class Harts:
         finally:
             self._solo.load(harts)
             self._work.load(work)
-            for view, before in zip(self._memory, memory, strict=True):
-                view[:] = before
+            self.windows.fill(memory)
         if key is not None:
             self._known[key] = found
         return found
@@ -386,58 +351,16 @@ class Harts:
     def digest(self) -> str:
         """See System."""
         found = hashlib.blake2b(digest_size=16)
-        for view in self._memory:
+        for view in self.windows.memory:
             found.update(view)
         found.update(repr((self._work.results(), str(self.finding()))).encode())
         return found.hexdigest()
-
-    def _failure(self, thread: int, stop: Before | Stop) -> Finding:
-        hart, doing = self._harts[thread], self._state[thread].doing if self._state else ""
-        said = f"CPU {thread}{', ' if doing else ''}{doing}"
-        pc = hart.pc
-        if isinstance(stop, HostCall) and stop.instruction == PANIC:
-            text = self._string(thread, hart.read("a0"))
-            return Finding(FindingKind.CRASH, f"{said}: panicked at {self.name(pc)}: {text}", None, pc,
-                           expected="a return", actual=f"panic: {text}", details={"cpu": thread, "panic": text})
-        if isinstance(stop, HostCall) and pc == self._traps:
-            cause, value, where = (hart.read_csr(name) for name in ("scause", "stval", "sepc"))
-            return Finding(FindingKind.CRASH, f"{said}: {cause_name(cause)} at {self.name(where)}, value {value:#x}",
-                           None, where, expected="a return", actual=cause_name(cause),
-                           details={"cpu": thread, "cause": cause_name(cause), "pc": where, "value": value})
-        if isinstance(stop, Watchdog):
-            return Finding(FindingKind.HANG, f"{said}: no access to what is shared, and no return, within {BUDGET:,} "
-                           f"instructions; it was at {self.name(pc)}", None, pc, expected="a return",
-                           actual=f"still at {self.name(pc)}", details={"cpu": thread, "pc": pc})
-        return Finding(FindingKind.CRASH, f"{said}: {stop}", None, pc, expected="a return", actual=str(stop),
-                       details={"cpu": thread, "pc": pc})
-
-    def string(self, address: int) -> str:
-        """The C string at a virtual address, for people."""
-        return self._string(0, address)
-
-    def _string(self, thread: int, address: int) -> str:
-        hart, said = self._harts[thread], bytearray()
-        for at in range(address, address + LONGEST_PANIC):
-            physical = hart.translate(at)
-            if physical is None or not self.kernel.mm.port.has(physical):
-                break
-            byte = self._machine.bus.read(physical, 1)
-            if byte == b"\0":
-                break
-            said += byte
-        return said.decode("utf-8", "backslashreplace") or "(no text)"
 
     # --- for people ---------------------------------------------------------------------------------------------
 
     def value(self, address: int, size: int) -> int:
         """See Shown."""
-        window, offset = self._find(address, size)
-        return int.from_bytes(self._memory[window][offset:offset + size], "little")
-
-    def store(self, address: int, value: int) -> None:
-        """Put a word into memory that threads share, before the search begins."""
-        window, offset = self._find(address, 8)
-        self._memory[window][offset:offset + 8] = value.to_bytes(8, "little")
+        return self.windows.value(address, size)
 
     def title(self, thread: int) -> str:
         """See Shown."""
@@ -449,47 +372,22 @@ class Harts:
 
     def where(self, access: Access) -> str:
         """See Shown."""
-        return access.where if isinstance(access.where, str) else self._text.symbols.format(access.where)
+        return access.where if isinstance(access.where, str) else self.code.place(access.where)
 
     def source(self, access: Access) -> str:
         """See Shown."""
-        line = None if isinstance(access.where, str) else self._programs.line(access.where)
-        return "" if line is None else f"{line.file.rpartition('/')[2]}:{line.line}"
+        return "" if isinstance(access.where, str) else self.code.line(access.where)
 
     def bits(self, access: Access) -> int:
         """See Shown."""
-        return 0 if isinstance(access.where, str) else self._code(access.where)
+        return 0 if isinstance(access.where, str) else self.code.instruction(access.where)
 
     def name(self, address: int) -> str:
         """See Shown."""
-        symbols = self._text.symbols
-        if symbols.nearest(address) is not None:
-            return symbols.format(address)
-        for window in self._windows:
-            if window.virtual <= address < window.virtual + window.size:
-                return f"memory+{address - window.virtual:#x}"
-        return f"{address:#x}"
+        return self.code.name(address)
 
     def _at(self, thread: int) -> str:
         state = self._state[thread]
         if state.touch is not None:
             return state.touch.text
-        return self.name(state.before.pc if state.before is not None else self._harts[thread].pc)
-
-    def _code(self, pc: int) -> int:
-        """The instruction at a pc of the text: 16 or 32 bits."""
-        code = self._codes.get(pc)
-        if code is None:
-            hart = self._harts[0]
-            low = int.from_bytes(hart.read_memory(pc, 2, 1), "little")
-            code = low if low & 3 != 3 else low | int.from_bytes(hart.read_memory(pc + 2, 2, 1), "little") << 16
-            self._codes[pc] = code
-        return code
-
-    def _find(self, address: int, size: int) -> tuple[int, int]:
-        """The window that holds `size` bytes at a virtual address, and where in it they are."""
-        for number, window in enumerate(self._windows):
-            offset = address - window.virtual
-            if offset >= 0 and offset + size <= window.size:
-                return number, offset
-        raise AssertionError(f"{address:#x}: an access that no window is for")
+        return self.code.name(state.before.pc if state.before is not None else self._harts[thread].pc)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from emulator import Board, Machine
@@ -13,7 +14,8 @@ from hartwell.lab.subject import text
 from hartwell.lab.subject.setting import Setting
 from kernel import Kernel
 
-from .harts import Harts, Window
+from .harts import Harts
+from .window import Window
 from .work import Call, Touch, Undisturbed
 
 INIT, THREAD, CHECK = "hartwell_race_init", "hartwell_race_thread", "hartwell_race_check"
@@ -37,7 +39,7 @@ def open_program(data: bytes, name: str, harts: int) -> Harts:
             raise SpecError(f"{name}: has no variables; expected some that threads share")
         work = ProgramWork(mapped)
         system = Harts(kernel, mapped, windows, work, harts)
-        work.string = system.string
+        work.string = partial(system.code.string, kernel.service.hart(0))
         return system
     except BaseException:
         kernel.close()

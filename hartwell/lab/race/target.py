@@ -25,7 +25,8 @@ from hartwell.lab.subject.setting import Setting
 from hartwell.lab.subject.subject import SubjectKind
 
 from .allocating import Allocating, Functions
-from .harts import Harts, Window
+from .harts import Harts
+from .window import Window
 from .program import is_program, open_program, variables
 from .scenario import Scenario, parse_scenario, stock
 
@@ -159,7 +160,7 @@ class GuestTarget(Closing):
                    Window(mm.paddr_to_vaddr(memory.paddr), memory.size, memory.paddr)]
         work = Allocating(parsed, self.kind, memory, functions, self._measure)
         self._system = Harts(subject.kernel, subject.text, windows, work, self._threads(parsed))
-        work.value, work.store = self._system.value, self._system.store
+        work.value, work.store = self._system.windows.value, self._system.windows.store
         return self._system
 
     def _threads(self, scenario: Scenario) -> int:

@@ -386,5 +386,5 @@ class Service:
 
     def _failed(self, stop: Stop, hart: Hart, budget: int) -> BaseException:
         """What the machine's stop means to whoever waits for `hart`."""
-        busy = [self.hart(cpu) for cpu, job in self.jobs.items() if job.begun]
+        busy = [self.hart(cpu) for cpu, job in self.jobs.items() if job.begun] if isinstance(stop, Watchdog) else []
         return failure(self.machine, stop, hart, busy, budget)

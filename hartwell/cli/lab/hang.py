@@ -70,7 +70,7 @@ def _reuse(subject: GuestSubject) -> tuple[HangReport | None, str]:
         return None, "no call hangs, and the illegal free was not refused"
     if finding.kind is FindingKind.HANG:
         return explain_client_hang(client, "reuse", finding), ""
-    return None, f"no call hangs: {finding.what}"
+    return None, f"no call hangs: {finding.what}" if "panic" in finding.details else str(finding)
 
 
 def _under(subject: GuestSubject, name: str, count: int, seed: int) -> tuple[HangReport | None, str]:

@@ -85,9 +85,10 @@ def open_target(spec: str, harts: int) -> Target:
         return _guest(found.read_bytes(), spec, harts)
     if spec.endswith(".elf") and Path(spec).exists():
         try:
-            return _guest(read_file(spec, "program"), spec, harts)
+            data = read_file(spec, "program")
         except EmulatorError as why:
             raise SpecError(str(why)) from None
+        return _guest(data, spec, harts)
     from .python import open_python
 
     return open_python(spec, harts)

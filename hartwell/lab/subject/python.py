@@ -31,6 +31,7 @@ from hartwell.lab.operation import RESULT, Kind, Operations, Results, State, des
 from kernel import Choices, Kernel
 from kernel.errors import AllocatorFault, AllocatorHung, KernelError, NoMemory
 from kernel.mm.layout import Layout
+from kernel.mm.watchdog import Watchdog
 
 from .catalogue import OWN
 from .setting import Setting
@@ -73,8 +74,8 @@ class PythonSubject(Subject):
     def _boot(self, machine: Machine | None) -> None:
         setting = self.setting
         frame = self.kind is SubjectKind.FRAME
-        choices = Choices(frame_allocator=self.factory if frame else None,
-                          heap_allocator=None if frame else self.factory, watchdog_lines=setting.budget)
+        choices = Choices(frame_allocator=self._made if frame else None,
+                          heap_allocator=None if frame else self._made, watchdog_lines=setting.budget)
         try:
             self.kernel = (Kernel.boot(setting.machine(), choices) if machine is None else
                            Kernel.start(machine, choices))
@@ -92,6 +93,10 @@ class PythonSubject(Subject):
         mm = self.kernel.mm
         self.memory = Memory(start if frame else mm.paddr_to_vaddr(start), size, start)
         self._blocks: dict[int, _Block] = {}
+
+    def _made(self, mm: Mm) -> Any:
+        """The allocator: to make it has a budget, as its calls have (those the kernel watches)."""
+        return Watchdog(self.setting.budget).call(self.name, "the allocator's start", self.factory, mm)
 
     @property
     def digest(self) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from emulator.loader import load_image
+from hartwell.cli import main
 from hartwell.lab.errors import SpecError, SubjectFailed
 from hartwell.lab.finding import Finding, FindingKind
 from hartwell.lab.operation import Program
-from hartwell.lab.subject import load_subject
+from hartwell.lab.subject import catalogue, load_subject
 from hartwell.lab.subject.guest import PANIC, GuestSubject
 from hartwell.lab.subject.setting import Setting
 from hartwell.lab.trial import Trial
@@ -96,3 +99,26 @@ def test_a_kernel_that_is_written_over_is_a_finding(hostile: GuestSubject, numbe
 def test_what_is_no_elf_is_called_so() -> None:
     with pytest.raises(SpecError, match="mine: is no ELF file: begins with 00 01 02 03; expected 7f 45 4c 46"):
         GuestSubject(bytes(range(256)), "mine")
+
+
+def test_an_allocator_that_does_not_come_up_is_no_mistake_on_the_command_line(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its first function is code that is none: all commands say so in a line, and end with 1."""
+    elf = catalogue.find("naive")
+    assert elf is not None
+    data = bytearray(elf.read_bytes())
+    image = load_image(bytes(data), "naive", 0)
+    symbol = image.symbols.find("hartwell_frame_add_free_memory")
+    assert symbol is not None
+    segment = image.segments[0]
+    where = data.find(bytes(segment.data[symbol.address - segment.virtual:][:16]))
+    data[where:where + 4] = bytes(4)
+    file = tmp_path / "bad.elf"
+    file.write_bytes(data)
+    for command in (["trial"], ["cost", "-n", "10"], ["race", "--budget", "10"], ["hang"],
+                    ["client", "client-bugs", "--frame-allocator"]):
+        monkeypatch.setattr("sys.argv", ["hartwell", "lab", *command, str(file)])
+        assert main() == 1
+        said = capfd.readouterr()
+        assert said.out == "" and said.err.startswith("hartwell: error: the allocator failed: crash: add ")
+        assert said.err.count("\n") == 1

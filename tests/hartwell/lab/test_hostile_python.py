@@ -82,6 +82,15 @@ def test_a_machine_that_is_too_small_is_no_fault_of_the_allocator() -> None:
     assert not isinstance(refused.value, LabError)
 
 
+def test_an_allocator_that_never_comes_up_hangs(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("class Mine:\n alloc = dealloc = add_free_memory = lambda *_: None\n"
+                    " def __init__(self, mm):\n  while True: pass")
+    with pytest.raises(SubjectFailed, match="the allocator's start did not end within 5000 lines") as failed:
+        load_subject(f"{file}:Mine", Setting(memory=8 << 20, budget=5000))
+    assert failed.value.finding.kind is FindingKind.HANG and failed.value.kind == "frame"
+
+
 def test_a_loop_that_python_calls_one_line_ends() -> None:
     def turns() -> None:
         while True: pass  # noqa: E701 - on one line it jumps to itself

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from contextlib import closing
 from typing import Any
 
@@ -28,3 +29,14 @@ def test_all_end_when_nobody_wants_the_rest() -> None:
         _, answer = next(answers)
     assert isinstance(answer, dict)
     assert not os.path.exists(f"/proc/{answer['pid']}")
+
+
+def deaf(_: dict[str, Any]) -> dict[str, Any]:
+    """Whether Ctrl-C is kept from it."""
+    return {"blocked": signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())}
+
+
+def test_ctrl_c_is_the_parents_from_a_workers_first_instruction_on() -> None:
+    [(_, answer)] = run_tasks(deaf, [{}], 1)
+    assert answer == {"blocked": True}
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

@@ -6,10 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
 
 import pytest
 
@@ -55,9 +55,10 @@ def native_code_is_compiled() -> None:
 @pytest.fixture(scope="session")
 def forks() -> Iterator[ForkServer]:
     """Where commands come from that need no new Python."""
-    server = ForkServer(environment())
-    yield server
-    server.close()
+    with TemporaryDirectory() as folder:
+        server = ForkServer(environment(), Path(folder))
+        yield server
+        server.close()
 
 
 @pytest.fixture
@@ -74,27 +75,36 @@ def fresh(tmp_path: Path) -> Hartwell:
     return run
 
 
+def forked(forks: ForkServer, folder: Path, module: str, arguments: Iterable[str | Path], stdin: bytes | None = None,
+           timeout: float = 60) -> Result:
+    """`python -m module`, from a fork; `stdin` is bytes for a pipe, which has room for 64 KiB."""
+    read, write = os.pipe()
+    os.write(write, stdin or b"")
+    os.close(write)
+    with TemporaryFile() as out, TemporaryFile() as err, open(os.devnull, "rb") as null, open(read, "rb") as pipe:
+        streams = null.fileno() if stdin is None else pipe.fileno(), out.fileno(), err.fileno()
+        with forks.run([*map(str, arguments)], folder, environment(), streams, module) as answers:
+            child = int(answers.recv(16))
+            answers.settimeout(timeout)
+            try:
+                code = int(answers.recv(16))
+            except TimeoutError:
+                os.kill(child, signal.SIGKILL)
+                raise
+        for stream in (out, err):
+            stream.seek(0)
+        return Result(code, out.read().decode("utf-8", "backslashreplace"), err.read().decode())
+
+
 @pytest.fixture
 def hartwell(forks: ForkServer, fresh: Hartwell, tmp_path: Path) -> Hartwell:
-    """The same as `fresh`, from a fork where that is the same: without an environment or input of its own."""
+    """The same as `fresh`, from a fork where that is the same: without an environment of its own."""
 
     def run(*arguments: str | Path, stdin: bytes | None = None, timeout: float = 60,
             env: Mapping[str, str] | None = None) -> Result:
-        if env is not None or stdin is not None:
+        if env is not None or len(stdin or b"") > 1 << 16:
             return fresh(*arguments, stdin=stdin, timeout=timeout, env=env)
-        with TemporaryFile() as out, TemporaryFile() as err, open(os.devnull, "rb") as null:
-            streams = null.fileno(), out.fileno(), err.fileno()
-            with forks.run([*map(str, arguments)], tmp_path, environment(), streams) as answers:
-                child = int(answers.recv(16))
-                answers.settimeout(timeout)
-                try:
-                    code = int(answers.recv(16))
-                except TimeoutError:
-                    os.kill(child, signal.SIGKILL)
-                    raise
-            for stream in (out, err):
-                stream.seek(0)
-            return Result(code, out.read().decode("utf-8", "backslashreplace"), err.read().decode())
+        return forked(forks, tmp_path, "hartwell", arguments, stdin, timeout)
 
     return run
 

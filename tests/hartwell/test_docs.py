@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 
 from .conftest import ROOT, environment
+from .forkserver import ForkServer
 
 FENCE = re.compile(r"^```(\w+)(?: ([\w.]+))?\n(.*?)^```$", re.M | re.S)
 
@@ -32,14 +33,14 @@ def guests() -> Path:
     return Path(os.environ.get("HARTWELL_GUESTS") or ROOT / "tests/guests/.cache").absolute()
 
 
-def prepare(folder: Path) -> dict[str, str]:
+def prepare(folder: Path, forks: ForkServer) -> dict[str, str]:
     """A folder that looks like the checkout, with the command on PATH; the environment to work in."""
     for name in ("images", "firmware", "emulator", "allocators"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "bin").mkdir()
-    for name, module in (("hartwell", "-m hartwell "), ("python", "")):
+    for name, text in (("hartwell", forks.client), ("python", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')):
         command = folder / "bin" / name
-        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" {module}"$@"\n')
+        command.write_text(text)
         command.chmod(0o755)
     return environment({"PATH": f"{folder}/bin:{os.environ['PATH']}", "GUESTS": str(guests()), "COLUMNS": "80",
                         "PYTEST_PLUGINS": "hartwell.pytest_plugin"})
@@ -112,8 +113,8 @@ def complete_tutorial(folder: Path) -> None:
                                   "docs/gdb.md", "docs/debug.md", "docs/tutorial-debug.md", "docs/ramfs.md",
                                   "docs/programs.md", "docs/lab.md", "docs/lab-campaigns.md", "docs/lab-findings.md",
                                   "docs/lab-search.md"])
-def test_commands_print_what_the_page_says(page: str, tmp_path: Path) -> None:
-    env = prepare(tmp_path)
+def test_commands_print_what_the_page_says(page: str, tmp_path: Path, forks: ForkServer) -> None:
+    env = prepare(tmp_path, forks)
     text = (ROOT / page).read_text()
     missing = set()
     if not (guests() / "initramfs-bench.cpio.gz").exists():
@@ -137,8 +138,8 @@ def test_a_session_goes_on_and_is_compared_with_what_the_page_shows(tmp_path: Pa
             talk(">>> number + 1\n43\n", tmp_path, names)
 
 
-def test_python_in_the_readme_runs(tmp_path: Path) -> None:
-    prepare(tmp_path)
+def test_python_in_the_readme_runs(tmp_path: Path, forks: ForkServer) -> None:
+    prepare(tmp_path, forks)
     (code,) = (body for kind, _, body in FENCE.findall((ROOT / "README.md").read_text()) if kind == "python")
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True,
                           check=True)

@@ -6,10 +6,13 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
-from .conftest import environment
-from .forkserver import ROOT
+import pytest
+
+from .conftest import Result, forked
+from .forkserver import ROOT, ForkServer
 
 PLUGIN = "hartwell.pytest_plugin"
 EVERYTHING = """
@@ -45,6 +48,8 @@ def test_cost(kernel, timing, frame_allocator):
     frame_allocator.alloc(4096)
     assert frame_allocator.last_cost.cycles > frame_allocator.last_cost.instructions > 0
 """
+KNOWN = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
+"""What a fork says that has imported modules already."""
 BROKEN = """
 def test_wrong_answer(frame_allocator):
     frame_allocator.alloc(4096)
@@ -58,30 +63,34 @@ def test_fine(frame_allocator):
 """
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "pytest", "-p", PLUGIN, "-p", "no:cacheprovider", "-q", *arguments],
-                          cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+@pytest.fixture
+def run(forks: ForkServer, tmp_path: Path) -> Callable[..., Result]:
+    """Runs pytest with the plugin in the test's folder, or another."""
+    def run(*arguments: str, folder: Path = tmp_path) -> Result:
+        return forked(forks, folder, "pytest", ["-p", PLUGIN, "-p", "no:cacheprovider", "-q", *KNOWN, *arguments])
+
+    return run
 
 
-def test_every_fixture(tmp_path: Path) -> None:
+def test_every_fixture(run: Callable[..., Result], tmp_path: Path) -> None:
     (tmp_path / "test_all.py").write_text(EVERYTHING)
     (tmp_path / "pytest.ini").write_text("[pytest]\nhartwell_heap_allocator = slab\nhartwell_smp = 4\n")
-    done = run(tmp_path, "--frame-allocator", "buddy", "--smp", "2")
-    assert done.returncode == 0, done.stdout
-    assert re.search(r"^5 passed", done.stdout, re.M)
+    done = run("--frame-allocator", "buddy", "--smp", "2")
+    assert done.code == 0, done.out
+    assert re.search(r"^5 passed", done.out, re.M)
 
 
-def test_failures_are_readable_and_can_be_replayed(tmp_path: Path) -> None:
+def test_failures_are_readable_and_can_be_replayed(run: Callable[..., Result], tmp_path: Path) -> None:
     (tmp_path / "test_bad.py").write_text(BROKEN)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    done = run(tmp_path, "--frame-allocator", "buddy/align-ignored", "--heap-allocator", "slab/empty-slab-lost",
+    done = run("--frame-allocator", "buddy/align-ignored", "--heap-allocator", "slab/empty-slab-lost",
                "--save-replays", "out")
-    assert done.returncode == 1
+    assert done.code == 1
     assert re.search(r"AllocatorFailure: buddy/align-ignored: misaligned: alloc 4,096 bytes \(align 65,536\) -> #1: "
-                     r"0x\w+ is not a multiple of 65,536", done.stdout)
-    assert "when everything was given back at the end of the test\nslab/empty-slab-lost: lost: " in done.stdout
-    assert "facade.py" not in done.stdout, "the traceback ends where the test calls"
-    assert re.search(r"^1 failed, 2 passed, 1 error", done.stdout, re.M)
+                     r"0x\w+ is not a multiple of 65,536", done.out)
+    assert "when everything was given back at the end of the test\nslab/empty-slab-lost: lost: " in done.out
+    assert "facade.py" not in done.out, "the traceback ends where the test calls"
+    assert re.search(r"^1 failed, 2 passed, 1 error", done.out, re.M)
     assert sorted(path.stem for path in (tmp_path / "out").iterdir()) == ["test_loss", "test_wrong_answer"]
 
     from hartwell.lab.search.replay import Replay, Verdict
@@ -90,10 +99,10 @@ def test_failures_are_readable_and_can_be_replayed(tmp_path: Path) -> None:
         assert Replay.load(str(path)).run().verdict is Verdict.FAILS, path.name
 
 
-def test_mistakes(tmp_path: Path) -> None:
+def test_mistakes(run: Callable[..., Result], tmp_path: Path) -> None:
     (tmp_path / "test_two.py").write_text(BROKEN[BROKEN.index("def test_fine"):] + "def test_m(machine): pass\n")
-    done = run(tmp_path, "--frame-allocator", "nothing", "--smp", "9")
-    assert done.returncode == 1 and done.stdout.count("--smp 9: expected a number of harts, 1 to 8") >= 2
+    done = run("--frame-allocator", "nothing", "--smp", "9")
+    assert done.code == 1 and done.out.count("--smp 9: expected a number of harts, 1 to 8") >= 2
 
 
 def test_it_costs_others_nothing() -> None:
@@ -108,9 +117,8 @@ def test_pytest_finds_it_by_itself() -> None:
     assert declared == {PLUGIN: PLUGIN}
 
 
-def test_our_own_tests_have_their_own_fixtures() -> None:
+def test_our_own_tests_have_their_own_fixtures(run: Callable[..., Result]) -> None:
     """With the plugin installed, `kernel` of tests/ is tests/helpers/kernels.py's: conftests come before plugins."""
     tests = ROOT / "tests" / "kernel" / "mm" / "frame" / "test_allocator.py"
-    done = subprocess.run([sys.executable, "-m", "pytest", "-p", PLUGIN, "--fixtures-per-test", "-q", str(tests)],
-                          cwd=ROOT, capture_output=True, text=True, check=False, env=environment())
-    assert "tests/helpers/kernels.py" in done.stdout and "pytest_plugin.py" not in done.stdout
+    done = run("--fixtures-per-test", str(tests), folder=ROOT)
+    assert "tests/helpers/kernels.py" in done.out and "pytest_plugin.py" not in done.out

@@ -15,7 +15,8 @@ import pytest
 
 from tests.helpers.gdb import PROGRAM, QUIET
 
-from .conftest import COMMAND, ROOT
+from .conftest import ROOT
+from .forkserver import ForkServer
 from .test_docs import FENCE, check, prepare
 from .test_tutorial_debug import MARK, Shown, compare
 
@@ -44,8 +45,8 @@ def fenced(kind: str, extra: str, body: str) -> str:
 @needs_cross
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_the_students_path(tmp_path: Path) -> None:
-    env = prepare(tmp_path)
+def test_the_students_path(tmp_path: Path, forks: ForkServer) -> None:
+    env = prepare(tmp_path, forks)
     shown, begun = session("hartwell", "(hartwell)"), False
     for kind, extra, body in blocks("console", "hartwell"):
         if kind == "console" and extra == "cross":
@@ -53,8 +54,8 @@ def test_the_students_path(tmp_path: Path) -> None:
         elif kind == "hartwell" and not begun:
             begun = True
             script = "".join(f"echo {MARK}\\n\n{one.command}\n" for one in shown)
-            done = subprocess.run([*COMMAND, *REPLAY], input=script, cwd=tmp_path, env=env, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, text=True, timeout=100, check=False)
+            done = subprocess.run(["bin/hartwell", *REPLAY], input=script, cwd=tmp_path, env=env,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100, check=False)
             compare(shown, done.stdout)
             assert done.returncode == 0
             if PROGRAM is not None:
@@ -66,8 +67,8 @@ def with_gdb(folder: Path, env: dict[str, str]) -> None:
     """The page's session with GDB."""
     shown = session("gdb", "(gdb)")
     assert "reverse-continue" in [one.command for one in shown]
-    with subprocess.Popen([*COMMAND, *REPLAY, "--gdb", "0"], env=env, text=True, cwd=folder, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as server:
+    with subprocess.Popen(["bin/hartwell", *REPLAY, "--gdb", "0"], env=env, text=True, cwd=folder,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as server:
         try:
             assert server.stderr is not None
             port = re.search(r"127\.0\.0\.1:(\d+)", server.stderr.readline())
@@ -80,9 +81,9 @@ def with_gdb(folder: Path, env: dict[str, str]) -> None:
                                   stderr=subprocess.STDOUT, text=True, timeout=100, check=False)
             compare(shown, done.stdout)
         finally:
-            server.kill()
+            server.terminate()
 
 
-def test_the_path_without_a_compiler(tmp_path: Path) -> None:
-    env = prepare(tmp_path)
+def test_the_path_without_a_compiler(tmp_path: Path, forks: ForkServer) -> None:
+    env = prepare(tmp_path, forks)
     check("".join(fenced(*block) for block in blocks("python", "console")), tmp_path, env, {"cross"})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,8 @@ from hartwell.lab.conformance.setting import suite_setting
 from hartwell.lab.conformance.suite import offers, suite
 from hartwell.lab.subject import load_subject
 from hartwell.lab.template import C_KINDS
-from tests.hartwell.conftest import Hartwell, environment
+from tests.hartwell.conftest import Hartwell, forked
+from tests.hartwell.forkserver import ForkServer
 
 COMPILERS = ("riscv64-unknown-elf-gcc", "riscv64-linux-gnu-gcc")
 
@@ -44,12 +44,10 @@ def test_c(kind: str, hartwell: Hartwell, tmp_path: Path) -> None:
     assert passes(f"{tmp_path}/mine/allocator.elf", "sizes", "exhaust", "at-once", "cost")
 
 
-def test_its_own_tests_pass(hartwell: Hartwell, tmp_path: Path) -> None:
+def test_its_own_tests_pass(hartwell: Hartwell, forks: ForkServer, tmp_path: Path) -> None:
     hartwell("lab", "new", "--lang", "python", "mine")
-    command = [sys.executable, "-m", "pytest", "-p", "hartwell.pytest_plugin", "-p", "no:cacheprovider", "-q"]
-    done = subprocess.run(command, cwd=tmp_path / "mine", env=environment(), capture_output=True, text=True,
-                          check=False)
-    assert done.returncode == 0 and "4 passed" in done.stdout, done.stdout
+    done = forked(forks, tmp_path / "mine", "pytest", ["-p", "hartwell.pytest_plugin", "-p", "no:cacheprovider", "-q"])
+    assert done.code == 0 and "4 passed" in done.out, done.out
 
 
 def test_what_is_there_stays(hartwell: Hartwell, tmp_path: Path) -> None:

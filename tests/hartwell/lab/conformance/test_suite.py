@@ -16,6 +16,8 @@ from hartwell.lab.conformance.setting import suite_setting
 from hartwell.lab.conformance.suite import CHECKS, SuiteError, offers, suite
 from hartwell.lab.finding import FindingKind
 from hartwell.lab.subject import Subject, SubjectKind, load_subject
+from tests.hartwell.conftest import forked
+from tests.hartwell.forkserver import ForkServer
 
 Broken = Callable[[str], Path]
 
@@ -169,14 +171,11 @@ def test_junit_is_as_pytest_writes_it(broken: Broken, pytester_xml: ET.Element) 
 
 
 @pytest.fixture
-def pytester_xml(tmp_path: Path) -> ET.Element:
+def pytester_xml(forks: ForkServer, tmp_path: Path) -> ET.Element:
     """What pytest writes of a test that passes and one that fails."""
-    import subprocess
-    import sys
-
     (tmp_path / "test_two.py").write_text("def test_ok(): pass\ndef test_not(): assert False\n")
-    subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", ".",
-                    "--junitxml=out.xml", "test_two.py"], cwd=tmp_path, capture_output=True, check=False)
+    forked(forks, tmp_path, "pytest", ["-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", ".",
+                                       "--junitxml=out.xml", "test_two.py"])
     return ET.parse(tmp_path / "out.xml").getroot()
 
 

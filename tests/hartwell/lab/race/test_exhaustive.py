@@ -10,6 +10,7 @@ import pytest
 from hartwell.lab.finding import FindingKind
 from hartwell.lab.race.exhaustive import Tally, exhaustive
 from tests.hartwell.lab.race.abstract import Abstract, random_programs
+from tests.helpers.effort import rounds
 
 
 def ends(system: Abstract, preemptions: int, reduce: bool) -> set[object]:
@@ -58,7 +59,7 @@ def test_what_threads_do_to_memory_of_their_own_is_no_choice() -> None:
     assert tally.cut < 20
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(rounds(40, 12)))
 def test_the_reductions_lose_no_end_state(seed: int) -> None:
     chance = random.Random(seed)
     system = random_programs(chance, threads=2 + seed % 2, length=5 - seed % 2, words=3)

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
@@ -114,6 +115,7 @@ def _undisturbed() -> Iterator[None]:
     """Ctrl-C waits; processes that are started meanwhile, the server of workers too, never get it, not even while they
     import what they need: their parent ends them.
     """
+    resource_tracker.ensure_running()  # which would let Ctrl-C through again, when it is first started
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

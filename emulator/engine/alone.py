@@ -45,7 +45,6 @@ class Alone:
         the caller ends it when another stores there.
         """
         engine, words = self._engine, self._words
-        engine.check_open()
         self._leave_block()
         words[_ALONE] = engine.hart_block[hart]
         words[_WATCH_CUTS] = 0

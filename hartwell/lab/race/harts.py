@@ -302,7 +302,8 @@ class Harts:
         self.windows.undo(saved.mark)
         self._solo.load(saved.harts)
         for thread, stack in enumerate(saved.stacks):
-            self._stacks.fill(thread, stack)
+            if stack:
+                self._stacks.fill(thread, stack)
         self._state = [thread.copy() for thread in saved.threads]
         self._work.load(saved.work)
         self._failed, self._judged = saved.failed, False

@@ -81,9 +81,10 @@ class Windows:
 
     def undo(self, mark: int) -> None:
         """Undo what has changed since `mark`."""
-        while len(self._changes) > mark:
-            window, offset, before = self._changes.pop()
-            self.memory[window][offset:offset + len(before)] = before
+        changes, memory = self._changes, self.memory
+        while len(changes) > mark:
+            window, offset, before = changes.pop()
+            memory[window][offset:offset + len(before)] = before
 
     def forget(self) -> None:
         """From now on, what is there now is what was there first."""

@@ -21,6 +21,7 @@ from typing import Final
 from emulator import Board, Machine
 from hartwell.lab.errors import ProgramError, SpecError
 from hartwell.lab.finding import Finding, FindingKind
+from hartwell.lab.subject.catalogue import OWN_RACES
 from kernel import Kernel
 from kernel.mm import Accessible, Frame, FrameAllocOptions, FrameMeta, Mm, UniqueFrame
 from kernel.mm.fields import u64
@@ -31,7 +32,7 @@ from .target import Closing
 from .tasks import Job, Prepared, Tasks
 
 MEMORY: Final = 16 << 20
-NAMES: Final = ("kernel:pages", "kernel:pages/blind-add")
+NAMES: Final = tuple(OWN_RACES)
 VERBS: Final = ("lookup", "drop", "lock")
 STOCK: Final = ("drop lookup", "lock lookup", "lock drop lookup", "drop lookup lookup")
 

@@ -15,6 +15,7 @@ A folder's manifest.toml says what is in it:
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -29,15 +30,20 @@ CLIENT: Final = "client"
 """The kind of what is none, but uses one: `hartwell lab client`."""
 
 
+OWN_RACES: Final = {
+    "kernel:pages": "pages of the Python kernel, looked up, dropped and made inaccessible at once",
+    "kernel:pages/blind-add": "a look-up adds to the count blindly, not by compare-and-swap"}
+"""What races in the Python kernel itself, by the name that `hartwell lab race` takes."""
 _OWN_TITLES: Final = {"osdk-frame": "the kernel's own buddy system with per-CPU caches, in Python",
                       "osdk-heap": "the kernel's own slab heap, in Python"}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An allocator that comes along: `name` is its SPEC; `kind` "frame" or "heap" (or RACE).
+    """What comes along: `name` is its SPEC; `kind` "frame" or "heap", of what is no allocator RACE or CLIENT.
 
-    Of a planted bug, `found_by` are the values of FindingKind, one of which the first finding against it is of.
+    Of a planted bug, `found_by` are the values of FindingKind, one of which the first finding against it is of. A
+    `demonstration` is an allocator that is wrong by design.
     """
 
     name: str
@@ -45,35 +51,44 @@ class Entry:
     title: str
     plant: bool = False
     found_by: tuple[str, ...] = ()
+    demonstration: bool = False
 
 
 def allocators() -> list[Entry]:
-    """All that come along, by name; an allocator's planted bugs behind it."""
+    """All allocators that come along, by name; an allocator's planted bugs behind it."""
     own = [Entry(name, name.removeprefix("osdk-"), _OWN_TITLES[name]) for name in OWN]
-    return _sorted(own + _entries(races=False))
+    return _sorted(own + [each for each in _entries() if each.kind not in (RACE, CLIENT) and not each.demonstration])
+
+
+def demonstrations() -> list[Entry]:
+    """Allocators that are wrong by design, to show what is then said of them."""
+    return _sorted(each for each in _entries() if each.demonstration)
 
 
 def races() -> list[Entry]:
     """All race programs that come along (docs/lab-races.md): no allocators. Their planted bugs are behind them."""
-    return _sorted(_entries(races=True))
+    return _sorted(each for each in _entries() if each.kind == RACE)
 
 
-def _entries(*, races: bool) -> list[Entry]:
-    found: list[Entry] = []
+def clients() -> list[Entry]:
+    """All clients that come along (docs/lab-findings.md): no allocators, but programs that use one."""
+    return _sorted(each for each in _entries() if each.kind == CLIENT)
+
+
+def _entries() -> Iterator[Entry]:
+    """Whatever has a manifest, and its planted bugs."""
     for folder in files("allocators").iterdir():
         if not (folder / f"{folder.name}.elf").is_file() or folder.name == "driver":
             continue
         manifest = tomllib.loads((folder / "manifest.toml").read_text("utf-8"))
-        if manifest["kind"] == CLIENT or (manifest["kind"] == RACE) != races or manifest.get("demonstration"):
-            continue
-        found.append(Entry(folder.name, manifest["kind"], manifest["title"]))
-        found += [Entry(f"{folder.name}/{planted['name']}", manifest["kind"], planted["title"], True,
+        kind = manifest["kind"]
+        yield Entry(folder.name, kind, manifest["title"], demonstration=manifest.get("demonstration", False))
+        for planted in manifest.get("planted", ()):
+            yield Entry(f"{folder.name}/{planted['name']}", kind, planted["title"], True,
                         tuple(planted.get("found_by", ())))
-                  for planted in manifest.get("planted", ())]
-    return found
 
 
-def _sorted(entries: list[Entry]) -> list[Entry]:
+def _sorted(entries: Iterable[Entry]) -> list[Entry]:
     return sorted(entries, key=lambda entry: (entry.name.partition("/")[0], entry.plant))
 
 

@@ -67,6 +67,7 @@ def hartwell(
     [b]hartwell boot[/b]         boots Hartwell's own kernel; the commands below look at its memory.
     [b]hartwell boot hello[/b]   boots a test image; [b]hartwell images[/b] lists them all.
     [b]hartwell debug hello[/b]  steps through it, forwards and backwards.
+    [b]hartwell test buddy[/b]   grades an allocator; [b]hartwell lab[/b] has more.
     """
     if context.invoked_subcommand is None:
         print(context.get_help())

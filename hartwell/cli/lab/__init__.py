@@ -26,7 +26,16 @@ from .trial import trial
 from .workloads import workloads
 
 app = typer.Typer(name="lab", no_args_is_help=True,
-                  help="Try an allocator: under load, under faults, on several harts; compare two.")
+                  help="""Try an allocator: under load, under faults, on several harts; compare two.
+
+    It is Python, or guest code that an ELF has; SPEC names it. [b]hartwell lab list[/b] has some to begin with.
+
+    \b
+    [b]Examples[/b]
+      hartwell lab new --lang c mine         one of your own, which works
+      hartwell lab hunt mine/allocator.elf   everything that could find a bug
+      hartwell lab cost mine/allocator.elf   its cycles, fragmentation and waste
+    """)
 
 _COMMANDS: Final[dict[str, Callable[..., object]]] = {
     "new": new,

@@ -4,44 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from hartwell import __version__
 
-from . import (
-    boot, buddyinfo, debug, diff, dts, explain_boot, frames, images, info, kernel, lab, memmap, pagetable, profiles,
-    programs, record, slabinfo, stats,
-)
-from . import run as run_program
-from . import test as test_allocator
+from .commands import Commands
 from .status import BROKEN_PIPE, FAILED, INTERNAL, INTERRUPTED, USAGE, CommandError, debugging, fail, fail_internally
 
-KERNEL = "Hartwell's kernel"
-LAB = "The allocator lab"
 app = typer.Typer(name="hartwell", rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
-app.command("boot")(boot.boot)
-app.command("debug")(debug.debug)
-app.command("explain-boot")(explain_boot.explain_boot)
-app.command("stats")(stats.stats)
-app.command("profiles")(profiles.profiles)
-app.command("images")(images.images)
-app.command("info")(info.info)
-app.command("dts")(dts.dts)
-# What stands behind the program is its own, dashes or not.
-app.command("run", rich_help_panel=KERNEL, context_settings={"allow_interspersed_args": False})(run_program.run)
-app.command("programs", rich_help_panel=KERNEL)(programs.programs)
-app.command("memmap", rich_help_panel=KERNEL)(memmap.memmap)
-app.command("buddyinfo", rich_help_panel=KERNEL)(buddyinfo.buddyinfo)
-app.command("slabinfo", rich_help_panel=KERNEL)(slabinfo.slabinfo)
-app.command("frames", rich_help_panel=KERNEL)(frames.frames)
-app.command("pagetable", rich_help_panel=KERNEL)(pagetable.pagetable)
-app.command("diff", rich_help_panel=KERNEL)(diff.diff)
-app.add_typer(kernel.app, rich_help_panel=KERNEL)
-app.command("test", rich_help_panel=LAB)(test_allocator.test)
-app.add_typer(lab.app, rich_help_panel=LAB)
-app.add_typer(record.app, rich_help_panel=LAB)
 
 # typer has carried its own click since 0.26; the base classes are the same in both.
 _UsageError, _ClickException = typer.BadParameter.__mro__[1:3]
@@ -73,11 +45,18 @@ def hartwell(
         print(context.get_help())
 
 
+def make() -> Any:
+    """The command `hartwell`, as click has it; `commands` makes those below it when they are asked for."""
+    group: Any = typer.main.get_command(app)
+    group.commands = Commands()
+    return group
+
+
 def run() -> int:
     """Run the command line; every exception ends here, as one line on stderr."""
     _open_standard_streams()
     try:
-        code = app(prog_name="hartwell", standalone_mode=False)
+        code = make()(prog_name="hartwell", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except SystemExit as end:

@@ -111,6 +111,14 @@ def test_boot_imports_neither_numba_nor_rich_nor_capstone_nor_pydantic_nor_timin
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_command_imports_no_other() -> None:
+    code = ("import sys; sys.argv = ['hartwell', 'images']; from hartwell.cli import main; main(); "
+            "from hartwell.cli.commands import TABLE; "
+            "print([m for e in TABLE.values() if (m := f'hartwell.cli.{e.module}') in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "['hartwell.cli.images']"
+
+
 def test_boot_hello_takes_less_than_a_second_once_compiled(fresh: Hartwell) -> None:
     def seconds() -> float:
         started = time.monotonic()

@@ -22,10 +22,10 @@ PYCON = re.compile(r"^```pycon\n(.*?)^```$", re.M | re.S)
 
 def printed(arguments: str) -> str:
     """What a command prints, in this process."""
-    from hartwell.cli.app import app
+    from hartwell.cli.app import make
 
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
-        app(arguments.split(), prog_name="hartwell", standalone_mode=False)
+        make()(arguments.split(), prog_name="hartwell", standalone_mode=False)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 

@@ -57,10 +57,13 @@ def test_three_cpus(programs_smp: Programs, cases: bytes, name: str) -> None:
 @pytest.mark.skipif(QEMU is None, reason="qemu-riscv64 is not installed (Debian package qemu-user)")
 @pytest.mark.parametrize("name", ON_LINUX)
 def test_linux_does_the_same(cases: bytes, tmp_path: Path, name: str) -> None:
-    """The cases say what is right: Linux must say so, too."""
+    """The cases say what is right: Linux must say so, too. Pauses are real time there: a busy host may be late."""
     image = tmp_path / "cases"
     image.write_bytes(cases)
     image.chmod(0o755)
     assert QEMU is not None
-    done = subprocess.run([QEMU, image, name], capture_output=True, timeout=20, check=False)
-    assert done.returncode == 0, done.stdout
+    for _ in range(3):
+        done = subprocess.run([QEMU, image, name], capture_output=True, timeout=20, check=False)
+        if done.returncode == 0:
+            return
+    pytest.fail(done.stdout.decode())

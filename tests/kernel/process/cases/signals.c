@@ -102,10 +102,10 @@ void partial_write(void)
     static unsigned char buffer[5000];
 
     CHECK(pipe(ends) == 0);
+    sigaction(SIGUSR1, handler, SA_RESTART);    /* before there is a child, which may take its time on a busy host */
     int child = fork();
     if (child == 0) {
         close(ends[0]);
-        sigaction(SIGUSR1, handler, SA_RESTART);
         for (int i = 0; i < MUCH; i++)
             much[i] = i % 251;
         for (long done = 0; done < MUCH;) {

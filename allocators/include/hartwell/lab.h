@@ -19,26 +19,26 @@
  *     void      hartwell_heap_dealloc(void *start, size_t size, size_t align);
  *
  * Either may export, to be called once, on hart 0, before all else:
- *
  *     void      hartwell_init(void);
  *
  * and, if it keeps freed memory in caches where no other request finds it, to be called when all is to be had:
- *
  *     void      hartwell_reclaim(void);
  *
  * and, if it has that, memory that is all zero:
- *
  *     uintptr_t hartwell_frame_alloc_zeroed(size_t size, size_t align);
  *     void     *hartwell_heap_alloc_zeroed(size_t size, size_t align);
  *
- * What is expected of them is said at their declarations below; all of it is tested. docs/lab-abi.md has the same as a manual
- * page, and for Rust.
+ * What is expected of them is said at their declarations below, and is tested. docs/lab-abi.md: the same, C++ and Rust.
  */
 #ifndef HARTWELL_LAB_H
 #define HARTWELL_LAB_H
 
 #include <stddef.h>
 #include <stdint.h>
+#ifdef __cplusplus
+#define _Noreturn __attribute__((noreturn))     /* which C++ spells otherwise */
+extern "C" {
+#endif
 
 #define HARTWELL_PAGE_SIZE      4096
 #define HARTWELL_PAGE_SHIFT     12
@@ -157,5 +157,11 @@ static inline void hartwell_unlock(struct hartwell_lock *lock)
 {
     __atomic_store_n(&lock->word, 0, __ATOMIC_RELEASE);
 }
+
+#ifdef __cplusplus
+}
+#undef HARTWELL_PROMISE                         /* a const has no name outside of its file there */
+#define HARTWELL_PROMISE(what)  extern "C" const uint8_t hartwell_##what = 1
+#endif
 
 #endif

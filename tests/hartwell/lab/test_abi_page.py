@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 import allocators
-from hartwell.lab.subject import guest, text
+from hartwell.lab.subject import SubjectKind, guest, load_subject, text
 from hartwell.lab.subject.setting import CALL_BUDGET, PER_BYTE
 
 ROOT = Path(__file__).parents[3]
@@ -47,3 +49,25 @@ def test_the_addresses_and_budgets_are_those_of_the_lab() -> None:
         assert f"| `{where.start:#x}` | {len(where) >> 20} MiB |" in PAGE
     assert f"{CALL_BUDGET:,} instructions, or eight for each byte" in PAGE and PER_BYTE == 8
     assert f"{guest.PANIC:#010x}" == f"{16 << 25 | 0x0B:#010x}" and ".insn r 0x0b, 0, 16, x0, x0, x0" in HEADER
+
+
+@pytest.mark.skipif(shutil.which("riscv64-unknown-elf-g++") is None, reason="no cross compiler")
+def test_the_page_s_cplusplus_is_built_and_a_constructor_is_refused(tmp_path: Path) -> None:
+    """With the page's command: functions and promises have C's names, and what nobody would call is told."""
+    lab = Path(allocators.__file__).parent
+    (tmp_path / "hartwell").symlink_to(lab / "include" / "hartwell")
+    (tmp_path / "link.ld").symlink_to(lab / "link.ld")
+    code, command = re.findall(r"## In C\+\+.*?```cpp\n(.*?)```.*?\$ (riscv64-unknown-elf-g\+\+.*?)```", PAGE, re.S)[0]
+    source = tmp_path / "allocator.cpp"
+
+    def build(text: str) -> subprocess.CompletedProcess[str]:
+        source.write_text(text)
+        return subprocess.run(["bash", "-c", f"{command.strip()} -Wall -Wextra -Werror"], cwd=tmp_path, text=True,
+                              capture_output=True, check=False)
+
+    built = build(code + "HARTWELL_PROMISE(refuses_misuse);\n")
+    assert (built.returncode, built.stderr) == (0, "")
+    with load_subject(str(tmp_path / "allocator.elf")) as subject:
+        assert subject.kind is SubjectKind.FRAME and "refuses-misuse" in subject.promises
+    refused = build(code + "struct Late { int *where; Late(); } late; Late::Late() : where((int *)hartwell_cpus) {}\n")
+    assert refused.returncode != 0 and "a global object has a constructor" in refused.stderr

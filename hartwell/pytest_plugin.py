@@ -24,7 +24,7 @@ from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import pytest
 
@@ -76,10 +76,15 @@ def _setting(config: pytest.Config, name: str) -> str:
     return str(given if given is not None else config.getini(f"hartwell_{name}") or "")
 
 
+def _mistaken(text: str) -> NoReturn:
+    """An option is wrong: the tests that need it say so, in a line each. (A UsageError has a backtrace here.)"""
+    raise pytest.fail.Exception(text, pytrace=False) from None
+
+
 def _harts(config: pytest.Config) -> int:
     text = _setting(config, "smp") or "1"
     if not text.isdecimal() or not 1 <= int(text) <= 8:
-        raise pytest.UsageError(f"--smp {text}: expected a number of harts, 1 to 8")
+        _mistaken(f"--smp {text}: expected a number of harts, 1 to 8")
     return int(text)
 
 
@@ -94,7 +99,7 @@ def _profile(request: pytest.FixtureRequest) -> Profile | None:
     try:
         return load_profile(name)
     except EmulatorError as why:
-        raise pytest.UsageError(f"--profile: {why}") from None
+        _mistaken(f"--profile: {why}")
 
 
 def _spec(config: pytest.Config, kind: str) -> str:
@@ -138,12 +143,12 @@ class _Subjects:
             subject = load_subject(spec, setting)
             if subject.kind.value != kind:
                 subject.close()
-                raise pytest.UsageError(f"--{kind}-allocator {spec}: is a {subject.kind.value} allocator")
+                _mistaken(f"--{kind}-allocator {spec}: is a {subject.kind.value} allocator")
             return subject, Conservation.measure(subject)
         except SubjectFailed as why:
             pytest.fail(f"{spec} does not come up: {why.finding}", pytrace=False)
         except EmulatorError as why:
-            raise pytest.UsageError(f"--{kind}-allocator: {why}") from None
+            _mistaken(f"--{kind}-allocator: {why}")
 
     def close(self) -> None:
         """Let go of all machines."""
@@ -243,7 +248,7 @@ def _factory(spec: str) -> object:
     try:
         return load_class(spec)
     except SpecError as why:
-        raise pytest.UsageError(str(why)) from None
+        _mistaken(str(why))
 
 
 @dataclass(frozen=True)

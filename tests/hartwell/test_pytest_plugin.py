@@ -103,6 +103,7 @@ def test_mistakes(run: Callable[..., Result], tmp_path: Path) -> None:
     (tmp_path / "test_two.py").write_text(BROKEN[BROKEN.index("def test_fine"):] + "def test_m(machine): pass\n")
     done = run("--frame-allocator", "nothing", "--smp", "9")
     assert done.code == 1 and done.out.count("--smp 9: expected a number of harts, 1 to 8") >= 2
+    assert "pytest_plugin.py" not in done.out and "During handling" not in done.out, "a mistake is told in a line"
 
 
 def test_it_costs_others_nothing() -> None:

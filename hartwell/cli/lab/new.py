@@ -37,10 +37,10 @@ def new(
 
     \b
     [b]Examples[/b]
-      hartwell lab new mine                          in C: make builds allocator.elf for RISC-V
-      hartwell lab new --lang python mine            in Python: the kernel lives on it
+      hartwell lab new mine                  in C, for RISC-V
+      hartwell lab new --lang python mine    in Python: the kernel lives on it
       cd mine && hartwell test allocator.py:MyAllocator
-      cd mine && pytest                              the tests that came with it, by the pytest plugin
+      cd mine && pytest                      its tests (pip install pytest)
     """
     from hartwell.lab.template import SPECS, new_files
 

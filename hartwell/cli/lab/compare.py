@@ -63,14 +63,16 @@ def compare(
       hartwell lab compare buddy bitmap
       hartwell lab cost ./mine.elf --json > before.json      before a change …
       hartwell lab compare before.json ./mine.elf            … and after it, in CI
-      hartwell lab compare first-fit slab -w power-law --metric alloc-p99 --metric waste --threshold 10%
+      hartwell lab compare first-fit slab --metric waste --threshold 10%
     """
-    from hartwell.lab.cost.compare import compare as compared
+    from hartwell.lab.cost.compare import compare as compared, metric as metric_called
     from hartwell.lab.cost.saved import load_document
     from hartwell.lab.report.terminal import compare_lines
     from hartwell.views.table import print_json, print_lines
 
     allowed = parse_threshold(threshold)
+    for name in metric or ():
+        metric_called(name)                                 # a mistake is told before anything is measured
     saved = {name: load_document(name) for name in (a, b) if name.endswith(SAVED)}
     like: dict[str, Any] = next(iter(saved.values()), {})
     count = parse_operations(operations if operations is not None else str(like.get("operations", DEFAULT_COUNT)))

@@ -140,6 +140,11 @@ class Comparison:
     findings: tuple[str, ...]
 
     @property
+    def names(self) -> tuple[str, str]:
+        """What A and B are called: two of the same name, such as two `allocator.elf`, by what named them."""
+        return _names(self.a, self.b)
+
+    @property
     def worse(self) -> list[Figure]:
         """The figures of which B is worse, the worst first."""
         found = [figure for figure in self.figures if figure.verdict == "worse"]
@@ -178,9 +183,10 @@ def compare(a: Document, b: Document, metrics: Sequence[str] = (), threshold: fl
     `metrics` are names, the usual ones if there are none (utilisation is one of heaps). ReportError for reports of
     different loads, machines or cores, and for ones that do not hold what they must.
     """
+    called = _names(a, b)
     for name in LOAD:
         if a[name] != b[name]:
-            raise ReportError(f"{a['subject']} was measured with {name} {a[name]}, {b['subject']} with {b[name]}: "
+            raise ReportError(f"{called[0]} was measured with {name} {a[name]}, {called[1]} with {b[name]}: "
                               "expected the same of both")
     chosen = [metric(name) for name in metrics] or [
         each for each in METRICS if each.usual and (each.name != "utilisation" or a["kind"] == "heap")]
@@ -189,19 +195,24 @@ def compare(a: Document, b: Document, metrics: Sequence[str] = (), threshold: fl
     try:
         pairs = pairs_of(a, b)
         for name, one, other in pairs:
-            for document, part in ((a, one), (b, other)):
-                findings += [f"{document['subject']}, {name}: {each['kind']}: {each['what']}"
+            for who, part in zip(called, (one, other), strict=True):
+                findings += [f"{who}, {name}: {each['kind']}: {each['what']}"
                              for each in part["findings"]]
             for each in chosen:
                 values = each.value(one), each.value(other)
                 if values[0] is not None and values[1] is not None:
                     figures.append(Figure(name, each, values[0], values[1], threshold))
     except (LookupError, TypeError, ValueError, AttributeError) as why:
-        raise ReportError(f"{a['subject']}, {b['subject']}: a report is damaged ({type(why).__name__}: {why}); "
+        raise ReportError(f"{called[0]}, {called[1]}: a report is damaged ({type(why).__name__}: {why}); "
                           "expected what hartwell lab cost --json prints") from None
     if not pairs:
-        raise ReportError(f"{a['subject']} and {b['subject']} have no workload in common")
+        raise ReportError(f"{called[0]} and {called[1]} have no workload in common")
     return Comparison(a, b, threshold, tuple(figures), tuple(findings))
+
+
+def _names(a: Document, b: Document) -> tuple[str, str]:
+    key = "spec" if a["subject"] == b["subject"] and "spec" in a and "spec" in b else "subject"
+    return str(a[key]), str(b[key])
 
 
 def pairs_of(a: Document, b: Document) -> list[tuple[str, Document, Document]]:

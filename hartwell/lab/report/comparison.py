@@ -19,7 +19,8 @@ ORDERS: Final = (4, 8)
 
 def compare_page(found: Comparison) -> str:
     """The whole page of `hartwell lab compare`."""
-    title = f"{found.b['subject']} against {found.a['subject']}"
+    a, b = found.names
+    title = f"{b} against {a}" if a != b else f"{a}: B against A"
     parts = [_workload(found, number, *pair) for number, pair in enumerate(pairs_of(found.a, found.b))]
     return document(title, [_heading(found, title), _findings(found), _figures(found), *parts, footer()], style())
 
@@ -28,7 +29,7 @@ def _heading(found: Comparison, title: str) -> str:
     a, b = found.a, found.b
     links = "".join(f'<li><a href="#{anchor(name)}">{escape(name)}</a></li>' for name, _, _ in pairs_of(a, b))
     kind = "worse" if found.worse else "better"
-    return (f"<header><h1>{escape(title)}</h1>\n<p>A is {escape(a['subject'])}, B is {escape(b['subject'])}: "
+    return (f"<header><h1>{escape(title)}</h1>\n<p>A is {escape(found.names[0])}, B is {escape(found.names[1])}: "
             f"{escape(a['kind'])} allocators with {amount(a['memory'])}, under {a['operations']:,} operations of each "
             f"workload, seed {a['seed']}.<br>\nCycles of {escape(a['profile'])} "
             f'<span class="note">({escape(a["accuracy"])})</span>.</p>\n'
@@ -57,7 +58,7 @@ def _workload(found: Comparison, number: int, name: str, a: Document, b: Documen
         if all(order < len(values) for values in both):
             parts.append(curves(f"w{number}-unusable-{order}", f"free memory unusable for {page_size(order)}",
                                 [values[order] for values in both]))
-    labels = [f"A: {found.a['subject']}", f"B: {found.b['subject']}"]
+    labels = [f"{letter}: {called}" for letter, called in zip("AB", found.names, strict=True)]
     parts.append(legend([(fill, label) for (fill, _), label in zip(PAIR, labels, strict=True)]))
     for kind in ("alloc", "dealloc"):
         series = [_series(each, kind, *looks) for each, *looks in zip((a, b), labels, ("o0", "o1"), ("c0", "c1"),

@@ -105,8 +105,8 @@ def compare_lines(found: Comparison) -> list[str]:
 
 
 def _compare_lines(found: Comparison) -> Iterator[str]:
-    for letter, document in (("A", found.a), ("B", found.b)):
-        yield f"{letter}          {document['subject']} ({document['kind']}), {amount(document['memory'])}"
+    for letter, called, document in zip("AB", found.names, (found.a, found.b), strict=True):
+        yield f"{letter}          {called} ({document['kind']}), {amount(document['memory'])}"
     yield f"profile    {found.a['profile']} ({found.a['accuracy']})"
     yield f"load       {found.a['operations']:,} operations of each workload, seed {found.a['seed']}"
     yield ""

@@ -92,6 +92,17 @@ def test_findings_are_no_success(document: Document) -> None:
     assert not found.ok and found.findings == ("buddy, random: overlap: two blocks of the same page",)
 
 
+def test_two_of_the_same_name_are_told_apart(document: Document) -> None:
+    old, new = ({**document, "subject": "mine.elf", "spec": f"{folder}/mine.elf"} for folder in ("old", "new"))
+    found = compare(old, new)
+    lines = compare_lines(found)
+    assert lines[0].startswith("A          old/mine.elf (") and lines[1].startswith("B          new/mine.elf (")
+    assert "<h1>new/mine.elf against old/mine.elf</h1>" in compare_page(found)
+    assert "<h1>old/mine.elf: B against A</h1>" in compare_page(compare(old, old))
+    with pytest.raises(ReportError, match="old/mine.elf was measured with kind frame, new/mine.elf with heap"):
+        compare(old, {**new, "kind": "heap"})
+
+
 def test_what_cannot_be_compared_is_refused(document: Document) -> None:
     for name, value in (("seed", 3), ("profile", "u74"), ("kind", "heap"), ("memory", 4096)):
         with pytest.raises(ReportError, match=name):

@@ -49,7 +49,7 @@ def test(
     as_json: Annotated[bool, typer.Option(
         "--json", rich_help_panel=OUTPUT, help="One JSON object instead of the table.")] = False,
     save_replay: Annotated[str | None, typer.Option(
-        "--save-replay", metavar="FILE", rich_help_panel=OUTPUT,
+        "--save-replay", "--save", metavar="FILE", rich_help_panel=OUTPUT,
         help="Write the first failure there, for hartwell debug --replay.")] = None,
     durations: Annotated[bool, typer.Option(
         "--durations", rich_help_panel=OUTPUT,
@@ -63,12 +63,12 @@ def test(
 
     \b
     [b]Examples[/b]
-      hartwell test buddy                            one that comes along (hartwell lab list)
-      hartwell test ./allocator.elf                  one of yours, compiled for RISC-V
-      hartwell test ./allocator.py:Mine --smp 4      … in Python; on four harts
-      hartwell test buddy --list                     what is asked, for how many points
+      hartwell test buddy                            one that comes along
+      hartwell test ./allocator.elf                  yours, in guest code
+      hartwell test ./allocator.py:Mine --smp 4      … in Python
+      hartwell test buddy --list                     what is asked
       hartwell test ./allocator.elf --only merge --save-replay bug.replay
-      hartwell debug --replay bug.replay             … and there is the failure, with time travel
+      hartwell debug --replay bug.replay             … and see it happen
       hartwell test ./allocator.elf --junit out.xml  for CI
 
     \b

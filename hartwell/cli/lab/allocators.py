@@ -18,7 +18,7 @@ def allocators(
     \b
     [b]Examples[/b]
       hartwell lab list              the allocators
-      hartwell lab list --planted    and the bugs planted in them, to see what finds each
+      hartwell lab list --planted    and the bugs planted in them
       hartwell test buddy            grade one of them
     """
     from hartwell.lab.subject import catalogue

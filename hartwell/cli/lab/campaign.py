@@ -50,8 +50,8 @@ def campaign(
     \b
     [b]Examples[/b]
       hartwell lab campaign buddy slab --seeds 20      20 trials of each
-      hartwell lab campaign buddy -w all -n 1k -n 50k  all workloads, short and long
-      hartwell lab campaign plan.toml --resume done    an evening's work, as the file says
+      hartwell lab campaign buddy -w all -n 1k -n 50k  short and long ones
+      hartwell lab campaign plan.toml --resume done    an evening's work
       hartwell lab campaign plan.toml --scheduler tcp://head:8786
     """
     from hartwell.lab.campaign import Campaign, Processes

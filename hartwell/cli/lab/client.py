@@ -38,8 +38,8 @@ def client(
 
     \b
     [b]Examples[/b]
-      hartwell lab client client-bugs                                all its scenarios, with the heap allocator slab
-      hartwell lab client client-bugs --scenario use_after_free      one of them
+      hartwell lab client client-bugs                     all its scenarios
+      hartwell lab client client-bugs --scenario late_store
       hartwell lab client mine.elf --heap-allocator my-allocator.elf
     """
     from hartwell.lab.sanitizer.client import run_client

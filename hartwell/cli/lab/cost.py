@@ -34,8 +34,8 @@ def cost(
 
     \b
     [b]Examples[/b]
-      hartwell lab cost buddy                          on Rocket, the calibrated core
-      hartwell lab cost buddy -w all --html cost.html  under everything, with drawings
+      hartwell lab cost buddy                          on a Rocket core
+      hartwell lab cost buddy -w all --html cost.html  with drawings
       hartwell lab cost slab -w random -n 100k --timing u74
       hartwell lab cost ./mine.elf --json > before.json
       hartwell lab compare before.json ./mine.elf      what has become worse since

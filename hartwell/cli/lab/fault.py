@@ -50,10 +50,10 @@ def fault(
 
     \b
     [b]Examples[/b]
-      hartwell lab fault buddy                          all kinds
-      hartwell lab fault buddy --kind flip -n 1000      flipped bits alone, and more of them
-      hartwell lab fault slab --target link --only 512  one of them again
-      hartwell lab fault osdk-frame --kind alloc        the kernel, each time its allocator says no
+      hartwell lab fault buddy                         all kinds
+      hartwell lab fault buddy --kind flip -n 1000     flipped bits, more of them
+      hartwell lab fault slab --target link --only 512 one of them again
+      hartwell lab fault osdk-frame --kind alloc       the kernel out of memory
     """
     from hartwell.lab.fault import Conditions, Study
     from hartwell.lab.fault.work import KINDS

@@ -36,8 +36,8 @@ def hang(
 
     \b
     [b]Examples[/b]
-      hartwell lab hang naive                 the hang on reuse, with an allocator that believes its callers
-      hartwell lab hang buddy                 the same, with one that does not
+      hartwell lab hang naive           the hang on reuse: it believes its callers
+      hartwell lab hang buddy           the same, with one that does not
       hartwell lab hang mine.elf -w random
     """
     from hartwell.lab.subject import SubjectKind, load_subject

@@ -43,7 +43,7 @@ def hunt(
     \b
     [b]Examples[/b]
       hartwell lab hunt mine/allocator.elf
-      hartwell lab hunt buddy/missing-lock     a planted bug: hartwell lab list --planted
+      hartwell lab hunt buddy/missing-lock     a bug planted in one
       hartwell lab hunt buddy/merge-past-end --save bug.replay
     """
     from hartwell.lab.errors import LabError
@@ -81,6 +81,7 @@ def hunt(
             shows = f"hartwell debug --replay {save}"
         elif save is not None:
             say(f"this is no sequence of operations, which could be replayed: {save} is not written")
+            shows += f" --save {save}" if last.name == "two harts" else ""
         print(f"{spec}: {found}\n  found by  {oracle_of(found, last.name)}\n  next      "
               + shows.format(spec=spec, operations=count, seed=seed, scenario=spec.rpartition(":")[2]))
     return 0 if found is None else 1

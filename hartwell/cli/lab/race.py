@@ -56,9 +56,9 @@ def race(
 
     \b
     [b]Examples[/b]
-      hartwell lab race buddy                                every order with up to 2 preemptions
-      hartwell lab race race-refcount/lost-update            a race that is found at once
-      hartwell lab race slab --strategy pct --budget 20k     many random ones, three harts: --harts 3
+      hartwell lab race buddy                        up to 2 preemptions
+      hartwell lab race race-refcount/lost-update    a race that is found
+      hartwell lab race slab --strategy pct --budget 20k --harts 3
       hartwell lab race race-buddy/unlocked --save race.json and then:
       hartwell lab race --replay race.json                   the same once more
       hartwell lab race buddy --scenario "alloc 4096 | free 0 | alloc 8192"

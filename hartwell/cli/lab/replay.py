@@ -29,7 +29,7 @@ def replay(
 
     \b
     [b]Exit code[/b]
-      0 it passes now; 1 it fails, in the same way or in another; 2 a mistake on the command line, a damaged file
+      0 it passes now; 1 it fails, in the same way or in another; 2 a mistake
     """
     from hartwell.lab.operation import describe
     from hartwell.lab.search import Replay, Verdict

@@ -56,8 +56,8 @@ def search(
     \b
     [b]Examples[/b]
       hartwell lab search ./mine/allocator.elf --save bug.replay
-      hartwell debug --replay bug.replay         the debugger, at the failure; time goes backwards from there
-      hartwell lab replay bug.replay             whether it still fails
+      hartwell debug --replay bug.replay      the debugger, at the failure
+      hartwell lab replay bug.replay          whether it still fails
       hartwell lab search buddy --seeds 100 -n 5k
       hartwell lab search ./mine.py:Mine --hypothesis
 

@@ -43,14 +43,14 @@ def trial(
 
     \b
     [b]Examples[/b]
-      hartwell lab trial buddy                              5000 random operations
-      hartwell lab trial buddy -w fragmentation -n 1M       the attack, a million of them
-      hartwell lab trial slab -w trace:boot --timing rocket what a boot asks of the heap, in a Rocket's cycles
+      hartwell lab trial buddy                            5000 random operations
+      hartwell lab trial buddy -w fragmentation -n 1M     the attack
+      hartwell lab trial slab -w trace:boot               what a boot asks for
       hartwell lab trial ./mine.elf -w lifo --seed 7 --smp 4 --cpu 3
 
     \b
     [b]Exit code[/b]
-      0 all is well; 1 an oracle says that it is not; 2 a mistake on the command line
+      0 all is well; 1 an oracle says that it is not; 2 a mistake
     """
     from emulator.loader.sizes import parse_size
     from hartwell.lab.subject import load_subject

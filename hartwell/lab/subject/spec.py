@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -67,15 +68,27 @@ def _python(spec: str, setting: Setting | None, name: str, machine: Machine | No
 def load_class(spec: str) -> Factory:
     """The class or function that `spec` (FILE.py:Class, module:Class) names. SpecError."""
     where, _, attribute = spec.rpartition(":")
-    found: object = _module(where, spec)
+    module = _module(where, spec)
+    found: object = module
     try:
         for part in attribute.split("."):
             found = getattr(found, part, None)
     except Exception as why:  # a module or class with a __getattr__ of its own
         raise SpecError(f"{spec}: {attribute} cannot be had: {type(why).__name__}: {said(why)}") from why
     if not callable(found):
-        raise SpecError(f"{spec}: {where} has no class or function {attribute}")
+        raise SpecError(f"{spec}: {where} has no class or function {attribute}{_its_allocators(module)}")
     return found
+
+
+def _its_allocators(module: ModuleType) -> str:
+    """The allocators that a module defines itself, for one who has not hit the name of one."""
+    names = []
+    for name, value in vars(module).items():
+        with suppress(Exception):  # no allocator, or a class with a __getattribute__ of its own: no hint
+            if isinstance(value, type) and value.__module__ == module.__name__:
+                kind_of(value, name)
+                names.append(name)
+    return f"; expected one of {', '.join(names)}" if names else ""
 
 
 def _module(where: str, spec: str) -> ModuleType:

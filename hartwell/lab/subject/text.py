@@ -70,7 +70,8 @@ def read_text(data: bytes, name: str, where: range) -> Image:
     for segment in image.segments:
         if segment.virtual not in where or segment.virtual + segment.size > where.stop:
             raise SpecError(f"{name}: has a segment at {segment.virtual:#x} ({segment.size:#x} bytes), expected all of "
-                            f"it in {where.start:#x}-{where.stop:#x}: link it with the lab's link.ld")
+                            f"it in {where.start:#x}-{where.stop:#x}: link it with the lab's link.ld" + (
+                                f" and -Wl,--defsym=TEXT_BASE={where.start:#x}" if where == CLIENT_TEXT else ""))
     return image
 
 

@@ -83,4 +83,5 @@ def test_what_a_hunt_finds_in_a_trial_is_saved_and_fails_again(hartwell: Hartwel
 
 def test_what_is_no_trial_is_not_saved(hartwell: Hartwell, tmp_path: Path) -> None:
     done = hartwell("lab", "hunt", "race-refcount/late-look", "--save", "bug.replay")
+    assert done.out.splitlines()[-1].endswith(" hartwell lab race race-refcount/late-look --save bug.replay")
     assert done.code == 1 and "bug.replay is not written" in done.err and not (tmp_path / "bug.replay").exists()

@@ -213,7 +213,8 @@ def test_a_file_and_a_class(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("spec, expected", [
     ("no-such", "no allocator comes along"), ("no.such.module:Thing", "cannot be imported"),
-    ("kernel.errors:KernelError", "is no allocator"), ("kernel.errors:Nothing", "has no class"),
+    ("kernel.errors:KernelError", "is no allocator"), ("kernel.errors:Nothing", "has no class or function Nothing$"),
+    ("kernel.osdk.frame_allocator.frame_allocator:Nothing", "Nothing; expected one of FrameAllocator$"),
     ("buddy/no-such-bug", "no allocator comes along"), ("../images", "expected"),
 ])
 def test_specs_that_name_nothing(spec: str, expected: str) -> None:

@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import sys
 from contextlib import suppress
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -100,11 +101,13 @@ def _module(where: str, spec: str) -> ModuleType:
         if not path.is_file():
             raise SpecError(f"{spec}: there is no file {where}")
         name = f"hartwell_lab_spec_{path.stem}"
-        made = importlib.util.spec_from_file_location(name, path)
-        assert made is not None and made.loader is not None
+        loader = SourceFileLoader(name, where)
+        made = importlib.util.spec_from_loader(name, loader)
+        assert made is not None
         module = importlib.util.module_from_spec(made)
         sys.modules[name] = module  # dataclasses look their module up there
-        made.loader.exec_module(module)
+        # Not exec_module: its cache of bytecode takes a file of the same second and size for the same file.
+        exec(loader.source_to_code(path.read_bytes(), where), vars(module))
         return module
     except (SpecError, KeyboardInterrupt):
         raise

@@ -7,6 +7,7 @@ What a file system cannot do raises the SysError that a program gets for it: her
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NoReturn
 
@@ -23,23 +24,23 @@ if TYPE_CHECKING:
     from .open_file import Flags, OpenFile
 
 
-class FileSystem:
+class FileSystem(ABC):
     """A tree of inodes. `device` is its number (st_dev), `name` what /proc/mounts calls it."""
 
     name = ""
     device = 0
 
     @property
+    @abstractmethod
     def root(self) -> Inode:
         """The directory that everything is in."""
-        raise NotImplementedError
 
+    @abstractmethod
     def statfs(self) -> StatFs:
         """How full it is."""
-        raise NotImplementedError
 
 
-class Inode:
+class Inode(ABC):
     """A file of any type. Names are bytes, without a slash; offsets and sizes bytes; times ns since the epoch.
 
     Whoever keeps an inode beyond one operation (an open file, a working directory, a mount) holds it: a
@@ -53,23 +54,23 @@ class Inode:
     # --- what it is -------------------------------------------------------------------------------------------
 
     @property
+    @abstractmethod
     def ino(self) -> int:
         """Its number, never that of another inode of the file system."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def type(self) -> FileType:
         """What it is."""
-        raise NotImplementedError
 
     @property
     def is_directory(self) -> bool:
         """Whether it is a directory."""
         return self.type is FileType.DIRECTORY
 
+    @abstractmethod
     def stat(self) -> Stat:
         """All about it."""
-        raise NotImplementedError
 
     def chmod(self, mode: int) -> None:
         """Set the permissions, set-id bits and sticky bit."""

@@ -64,6 +64,8 @@ class Conservation:
     given: int
     """Bytes that it was given."""
     kind: SubjectKind
+    taken: int = 0
+    """Bytes of those, at most, that somebody else has: the kernel that lives on it."""
 
     @property
     def largest(self) -> int:
@@ -76,7 +78,7 @@ class Conservation:
         subject.reset()
         found = drain(subject, 0)
         subject.reset()
-        return cls(found, subject.given, subject.kind)
+        return cls(found, subject.given, subject.kind, subject.taken)
 
     def complaint(self) -> Finding | None:
         """What is wrong with the measure itself."""
@@ -84,7 +86,7 @@ class Conservation:
         if size > given:
             return Finding(FindingKind.OUT_OF_RANGE, f"pristine, {_bytes(size - given)} more can be had than were "
                            "given", size=size - given, expected=f"at most {_bytes(given)}", actual=actual)
-        if size < given * LEAST:
+        if size < (given - self.taken) * LEAST:
             return Finding(FindingKind.LOST, f"pristine, {_bytes(given - size)} of the {_bytes(given)} that were given "
                            "cannot be had", size=given - size, expected=f"at least {LEAST:.0%}", actual=actual)
         return None

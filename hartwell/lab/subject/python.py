@@ -40,6 +40,8 @@ from .subject import Memory, Subject, SubjectKind, require_program
 if TYPE_CHECKING:
     from kernel.mm.context import Mm
 
+KERNEL: Final = 4 << 20
+"""Bytes that the kernel itself takes of an allocator's memory, at most: its page tables, stacks and heap."""
 EDGE: Final = 64
 """Bytes at each end of a block that are filled."""
 Factory = Callable[["Mm"], Any]
@@ -105,6 +107,11 @@ class PythonSubject(Subject):
             file = inspect.getsourcefile(inspect.unwrap(self.factory))
             return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file is not None else ""
         return ""
+
+    @property
+    def taken(self) -> int:
+        """See Subject: the kernel's tables and heap."""
+        return min(KERNEL, self.given)
 
     @property
     def promises(self) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -49,7 +50,7 @@ class Memory:
         return self.start + self.size
 
 
-class Subject:
+class Subject(ABC):
     """An allocator in a machine: `name` is for people, `spec` what `load_subject` would make it from again.
 
     A subject is *pristine* at first and after `reset`: it has been given `memory` as a whole, and nothing is allocated.
@@ -84,10 +85,16 @@ class Subject:
         return self.memory.size
 
     @property
+    def taken(self) -> int:
+        """Bytes of those, at most, that somebody else has even then: of a kernel that lives on it."""
+        return 0
+
+    @property
     def promises(self) -> frozenset[str]:
         """What it offers beyond the ABI: of "refuses-misuse", "bounded-time" (docs/lab-abi.md)."""
         return frozenset()
 
+    @abstractmethod
     def run(self, operations: Operations, cpu: int = 0, *, contents: bool = True) -> Results:
         """Do `operations` as CPU `cpu`, behind those that were done before; what each gave.
 
@@ -95,11 +102,10 @@ class Subject:
         at. SubjectFailed when the allocator does not come back: the finding names the operation, counted from the
         first of this call. ProgramError for operations that make no sense.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def reset(self) -> None:
         """Be pristine again."""
-        raise NotImplementedError
 
     def reclaim(self, cpu: int = 0) -> None:
         """Have it give up what it keeps in caches, if it can be told to. SubjectFailed."""
@@ -108,12 +114,12 @@ class Subject:
         """What makes the subject again what it is now, as often as it is called; None if nothing can."""
         return None
 
+    @abstractmethod
     def another(self, setting: Setting, machine: Machine | None = None) -> Subject:
         """The same allocator in a machine of its own, as `setting` says. SpecError, SubjectFailed.
 
         `machine` is one on such a board that has the kernel loaded and has not run yet; by default a new one.
         """
-        raise NotImplementedError
 
     def close(self) -> None:
         """End the kernel and free its machine: some 40 MB, which would else wait for Python's garbage collector."""

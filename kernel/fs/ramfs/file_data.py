@@ -12,6 +12,7 @@ Python holds nothing: two objects on one state are the same file.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,7 @@ class FileState(Struct):
     length = u64()
 
 
-class FileData:
+class FileData(ABC):
     """The contents whose FileState lies at physical `state` of `mm`. SysError is for what a user program causes:
 
         EFAULT      the first byte of a user's buffer cannot be accessed; nothing is changed
@@ -89,9 +90,9 @@ class FileData:
             raise fault
         return done
 
+    @abstractmethod
     def resize(self, size: int) -> None:
         """Cut the file off at `size`, or let it grow to it with zeros."""
-        raise NotImplementedError
 
     def drop(self) -> None:
         """Give all memory back; the file is empty then."""
@@ -117,11 +118,13 @@ class FileData:
         buffer = self._state.buffer
         return [buffer] if buffer else []
 
+    @abstractmethod
     def _copy_out(self, offset: int, size: int, writer: AnyVmWriter) -> tuple[int, SysError | None]:
-        raise NotImplementedError
+        """Copy from `offset` on to the user: how many bytes that were, and the EFAULT that ended it before."""
 
+    @abstractmethod
     def _copy_in(self, offset: int, size: int, reader: AnyVmReader) -> tuple[int, SysError | None]:
-        raise NotImplementedError
+        """The same from the user, at `offset`; room is made."""
 
 
 def require_size(offset: int, size: int = 0) -> None:

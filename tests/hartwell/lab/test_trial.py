@@ -104,3 +104,15 @@ def test_what_an_allocator_keeps_in_caches_is_lost_unless_it_can_be_told_to_give
 def test_what_is_as_much_as_at_first(kind: SubjectKind, now: list[tuple[int, int]], said: FindingKind | None) -> None:
     then = Conservation(Yield(((1 << 20, 3), (64, 1))), 4 << 20, kind)
     assert [finding.kind for finding in then.judge(Yield(tuple(now)))] == ([said] if said else [])
+
+
+@pytest.mark.parametrize("memory", [4 << 20, 64 << 20])
+def test_what_the_kernel_itself_takes_is_not_lost(memory: int) -> None:
+    with load_subject("osdk-frame", Setting(memory=memory)) as subject:
+        assert Conservation.measure(subject).complaint() is None
+        assert subject.given - subject.taken < Conservation.measure(subject).pristine.size <= subject.given
+
+
+def test_a_third_of_the_memory_is_missed_beside_what_the_kernel_takes() -> None:
+    found = Conservation(Yield(((1 << 20, 38),)), 60 << 20, SubjectKind.FRAME, taken=4 << 20).complaint()
+    assert found is not None and found.kind is FindingKind.LOST
